@@ -1,1 +1,87 @@
-"""minigan."""
+"""minigan: an autograd engine written from nothing, and GANs that stand on it.
+
+    import minigan as mg
+
+    x = mg.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    loss = (x * x).sum()
+    loss.backward()
+    x.grad                                     # tensor([2. 4. 6.], ...)
+
+Everything public is found here by name and imported when it is first used, so that a command line
+which only prints its version does not wait for NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minigan import nn as nn
+    from minigan import optim as optim
+    from minigan.core.engine import Step as Step
+    from minigan.core.engine import grad as grad
+    from minigan.core.engine import steps as steps
+    from minigan.core.errors import MiniganError as MiniganError
+    from minigan.core.gradcheck import gradcheck as gradcheck
+    from minigan.core.gradcheck import gradgradcheck as gradgradcheck
+    from minigan.core.op import op as op
+    from minigan.core.tensor import Tensor as Tensor
+    from minigan.core.tensor import enable_grad as enable_grad
+    from minigan.core.tensor import no_grad as no_grad
+    from minigan.core.tensor import tensor as tensor
+    from minigan.ops import *  # noqa: F403
+
+_HOMES = {
+    "minigan.core.tensor": ("Tensor", "enable_grad", "no_grad", "set_grad_enabled", "tensor"),
+    "minigan.core.engine": ("Step", "grad", "steps"),
+    "minigan.core.gradcheck": ("gradcheck", "gradgradcheck"),
+    "minigan.core.op": ("op",),
+    "minigan.core.errors": (
+        "ArgumentError",
+        "DeviceError",
+        "FileError",
+        "GraphError",
+        "MiniganError",
+        "NonFiniteError",
+        "ShapeError",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_DTYPES = ("float32", "float64", "int32", "int64", "bool")
+_MODULES = (
+    "core",
+    "deblur",
+    "devices",
+    "files",
+    "gan",
+    "images",
+    "nn",
+    "ops",
+    "optim",
+    "serialize",
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("minigan")
+    if name in _DTYPES:
+        import numpy
+
+        return numpy.dtype(name)
+    if name in _MODULES:
+        return importlib.import_module(f"minigan.{name}")
+    ops = importlib.import_module("minigan.ops")  # always: it gives Tensor its operators
+    home = importlib.import_module(_HOME_OF[name]) if name in _HOME_OF else ops
+    if home is ops and name not in ops.__all__:
+        raise AttributeError(f"module 'minigan' has no attribute {name!r}")
+    value = globals()[name] = getattr(home, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    ops = importlib.import_module("minigan.ops")
+    return sorted({*globals(), *_HOME_OF, *_DTYPES, *_MODULES, *ops.__all__, "__version__"})

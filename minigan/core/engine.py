@@ -1,0 +1,335 @@
+"""The chain rule over the graph.
+
+`steps` walks the graph from the outputs towards the leaves and yields each node with the gradient
+that flowed in and the gradients it passed on. `backward` and `grad` only consume that walk; so do the
+stepper, the tracer of NaNs and the profiler. The engine knows no operation: it calls their vjps.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minigan.core.errors import (
+    ArgumentError,
+    FreedGraphError,
+    GraphError,
+    NoGradientError,
+    ShapeError,
+    VersionError,
+)
+from minigan.core.op import Rule
+from minigan.core.tensor import Node, Tensor, set_grad_enabled
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One node of a backward pass, after its vjps have run.
+
+    gradient  d(outputs)/d(this node's result), complete: everything that uses the node came before
+    passed    what the node's vjps gave to each parent that needs a gradient
+    """
+
+    node: Node
+    gradient: Tensor
+    passed: list[tuple[Node, Tensor]]
+
+
+def steps(
+    outputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    *,
+    inputs: Sequence[Tensor] | None = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> Iterator[Step]:
+    """Walk backward from `outputs`, yielding a Step for each node, the newest node first.
+
+    inputs  visit only what lies between these tensors and the outputs (default: everything)
+
+    The gradients it yields stay as they are; nothing accumulates into them later.
+    """
+    nodes = None if inputs is None else {_node_of(t, "inputs") for t in inputs}
+    starts = _starts(outputs, grad_outputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    return _walk(starts, nodes, create_graph, retain, in_place=False)
+
+
+def backward(
+    output: Tensor,
+    gradient: Tensor | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """Add d(output)/d(leaf) to the `.grad` of every leaf; see `Tensor.backward`."""
+    starts = _starts(output, gradient)
+    retain = create_graph if retain_graph is None else retain_graph
+    for step in _walk(starts, None, create_graph, retain, in_place=True):
+        leaf = step.node.leaf() if step.node.leaf is not None else None
+        if leaf is not None:
+            with set_grad_enabled(create_graph):
+                leaf.grad = step.gradient if leaf.grad is None else leaf.grad + step.gradient
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    create_graph: bool = False,
+    retain_graph: bool | None = None,
+) -> tuple[Tensor, ...]:
+    """d(outputs)/d(input) for each of `inputs`, as a tuple; `.grad` of no tensor is touched.
+
+    outputs       tensors of one element, or of any shape with `grad_outputs` given
+    grad_outputs  what flows into each output, of its shape (default: 1 for outputs of one element)
+    create_graph  record the backward pass, so that the result can be differentiated again
+    retain_graph  keep the saved arrays for another backward pass (default: create_graph)
+
+    An input that the outputs do not depend on has the gradient zero. An input or output that records
+    nothing raises GraphError.
+    """
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    nodes = [_node_of(t, "inputs") for t in wanted]
+    starts = _starts(outputs, grad_outputs)
+    retain = create_graph if retain_graph is None else retain_graph
+    found: dict[Node, Tensor] = {}
+    targets = set(nodes)
+    for step in _walk(starts, targets, create_graph, retain, in_place=True):
+        if step.node in targets:
+            found[step.node] = step.gradient
+    return tuple(
+        found[node] if node in found else Tensor(np.zeros_like(t._array), None, None, t.device)
+        for node, t in zip(nodes, wanted, strict=True)
+    )
+
+
+# ---------------------------------------------------------------------- the walk
+
+
+def _walk(
+    starts: list[tuple[Node, Tensor]],
+    targets: set[Node] | None,
+    create_graph: bool,
+    retain_graph: bool,
+    in_place: bool,
+) -> Iterator[Step]:
+    """Visit nodes in descending order of creation, so that each comes after all that use it."""
+    useful = None if targets is None else _between(starts, targets)
+    pending: dict[Node, Tensor] = {}
+    owned: set[Node] = set()  # nodes whose pending gradient is a buffer that was allocated here
+    heap: list[tuple[int, Node]] = []
+
+    def add(node: Node, gradient: Tensor) -> None:
+        if node not in pending:
+            pending[node] = gradient
+            heapq.heappush(heap, (-node.order, node))
+        elif in_place and not create_graph and node in owned:
+            np.add(pending[node]._array, gradient._array, out=pending[node]._array)
+        else:
+            with set_grad_enabled(create_graph):
+                pending[node] = pending[node] + gradient
+            owned.add(node)
+
+    for node, gradient in starts:
+        if useful is None or node in useful:
+            add(node, gradient)
+    while heap:
+        _, node = heapq.heappop(heap)
+        gradient = pending.pop(node)
+        owned.discard(node)
+        passed = []
+        if node.op is not None and (useful is None or _leads_on(node, useful)):
+            passed = _run_vjps(node, gradient, useful, create_graph)
+            if not retain_graph:
+                node.saved = None
+        for parent, contribution in passed:
+            add(parent, contribution)
+        yield Step(node, gradient, passed)
+
+
+def _between(starts: list[tuple[Node, Tensor]], targets: set[Node]) -> set[Node]:
+    """The nodes on some path from the starts to the targets, both ends included."""
+    oldest = min((node.order for node in targets), default=0)
+    seen: set[Node] = set()
+    stack = [node for node, _ in starts]
+    while stack:
+        node = stack.pop()
+        if node in seen or node.order < oldest:
+            continue
+        seen.add(node)
+        stack.extend(parent for parent in node.parents if parent is not None)
+    useful: set[Node] = set()
+    for node in sorted(seen, key=lambda n: n.order):  # parents before what they feed
+        if node in targets or any(parent in useful for parent in node.parents):
+            useful.add(node)
+    return useful
+
+
+def _leads_on(node: Node, useful: set[Node]) -> bool:
+    return any(parent in useful for parent in node.parents)
+
+
+# ---------------------------------------------------------------------- one node
+
+
+def _run_vjps(
+    node: Node, gradient: Tensor, useful: set[Node] | None, create_graph: bool
+) -> list[tuple[Node, Tensor]]:
+    """What a node passes on to each of its parents, as (parent, gradient) pairs."""
+    operation = node.op
+    assert operation is not None
+    if node.saved is None:
+        raise FreedGraphError(
+            f"backward: the arrays saved by {operation.name} are gone, an earlier backward pass "
+            "used them up; it needs retain_graph=True in that earlier pass"
+        )
+    needs = [p is not None and (useful is None or p in useful) for p in node.parents]
+    _refuse_missing_rules(node, needs)
+    with set_grad_enabled(create_graph):
+        if create_graph and operation.composition is not None:
+            gradients = _through_composition(node, gradient, needs)
+        else:
+            gradients = [None] * len(needs)
+            for rule in operation.rules_for(needs):
+                _apply(rule, node, gradient, needs, gradients)
+        return [
+            (parent, _fitted(node, i, g))
+            for i, (parent, g) in enumerate(zip(node.parents, gradients, strict=True))
+            if needs[i] and parent is not None and g is not None
+        ]
+
+
+def _refuse_missing_rules(node: Node, needs: list[bool]) -> None:
+    operation = node.op
+    assert operation is not None
+    names = operation.inputs if operation.variadic is None else (operation.variadic,) * len(needs)
+    for name, needed in zip(names, needs, strict=True):
+        if needed and name not in operation.rules:
+            raise NoGradientError(
+                f"backward: {operation.name} has no derivative with respect to {name!r}; "
+                "detach() that argument if its gradient is not wanted"
+            )
+
+
+def _apply(
+    rule: Rule, node: Node, gradient: Tensor, needs: list[bool], gradients: list[Any]
+) -> None:
+    """Run one vjp and put its results into the places of the arguments it serves."""
+    operation = node.op
+    assert operation is not None
+    wanted = {name: needs if name == "needs" else _recall(node, name) for name in rule.wants}
+    result = rule.function(gradient, **wanted)
+    if operation.variadic is not None:
+        gradients[:] = result
+    elif len(rule.targets) == 1:
+        gradients[operation.inputs.index(rule.targets[0])] = result
+    else:
+        for target, value in zip(rule.targets, result, strict=True):
+            gradients[operation.inputs.index(target)] = value
+
+
+def _recall(node: Node, name: str) -> Any:
+    """What the node saved under `name`, as a Tensor with its place in the graph, or a parameter."""
+    assert node.saved is not None
+    assert node.op is not None
+    if name not in node.saved:
+        return node.params[name]
+    value = node.saved[name]
+    if type(value) is not tuple or name.endswith("_shape"):
+        return value  # a Python number, None, or a shape
+    array, version, when_saved = value
+    if version[0] != when_saved:
+        raise VersionError(
+            f"{node.op.name}: argument {name!r} was saved for the backward pass and has been "
+            f"written to {version[0] - when_saved} time(s) since; run the backward pass before "
+            "writing, or write to a copy"
+        )
+    if name == "out":
+        origin = node
+    elif name in node.op.inputs:
+        origin = node.parents[node.op.inputs.index(name)]
+    else:
+        origin = None  # an auxiliary result: a constant
+    return Tensor(array, origin, version, node.device)
+
+
+def _through_composition(node: Node, gradient: Tensor, needs: list[bool]) -> list[Tensor | None]:
+    """The vjps of a fused operation, from the composition of other operations that equals it.
+
+    The inputs are aliased, so that the walk ends at this node's own inputs and does not run on into
+    the graph that made them; the results stay connected to that graph through the aliases.
+    """
+    operation = node.op
+    assert operation is not None
+    assert operation.composition is not None
+    inputs = [_recall(node, name) for name in operation.inputs]
+    inputs = [x.alias() if isinstance(x, Tensor) else x for x in inputs]
+    out = operation.composition(*inputs, **node.params)
+    wanted = [x for x, needed in zip(inputs, needs, strict=True) if needed]
+    found = iter(grad(out, wanted, gradient, create_graph=True))
+    return [next(found) if needed else None for needed in needs]
+
+
+def _fitted(node: Node, index: int, gradient: Tensor) -> Tensor:
+    """The gradient in its argument's shape and dtype: broadcasting undone, promotion undone."""
+    parent = node.parents[index]
+    operation = node.op
+    assert parent is not None
+    assert operation is not None
+    if gradient.shape != parent.shape:
+        if not operation.broadcasts:
+            raise ShapeError(
+                f"{operation.name}: the vjp for argument {index} gave shape {gradient.shape}; "
+                f"it needs {parent.shape}"
+            )
+        gradient = gradient.sum_to(parent.shape)
+    return gradient if gradient.dtype == parent.dtype else gradient.to(parent.dtype)
+
+
+# ---------------------------------------------------------------------- where it begins
+
+
+def _node_of(t: Tensor, argument: str) -> Node:
+    if t._node is None:
+        raise GraphError(
+            f"grad: one of {argument} (shape {t.shape}) has no graph; it needs requires_grad=True "
+            "before the computation, outside no_grad()"
+        )
+    return t._node
+
+
+def _starts(
+    outputs: Tensor | Sequence[Tensor], grad_outputs: Tensor | Sequence[Tensor | None] | None
+) -> list[tuple[Node, Tensor]]:
+    tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    if grad_outputs is None:
+        gradients: list[Tensor | None] = [None] * len(tensors)
+    else:
+        gradients = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    if len(gradients) != len(tensors):
+        raise ArgumentError(
+            f"grad: got {len(gradients)} grad_outputs for {len(tensors)} outputs; it needs one each"
+        )
+    return [
+        (_node_of(t, "outputs"), _start_gradient(t, g))
+        for t, g in zip(tensors, gradients, strict=True)
+    ]
+
+
+def _start_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
+    if gradient is None:
+        if output.numel() != 1:
+            raise ShapeError(
+                f"backward: the output has shape {output.shape}; without a gradient to start from, "
+                "it needs exactly one element (take .sum() or .mean(), or pass a gradient)"
+            )
+        return Tensor(np.ones_like(output._array), None, None, output.device)
+    if gradient.shape != output.shape:
+        raise ShapeError(
+            f"backward: the gradient has shape {gradient.shape}; it needs the output's, {output.shape}"
+        )
+    return gradient

@@ -1,0 +1,375 @@
+"""How an operation is declared: its forward, its vjps, its kernels.
+
+An operation is a function on raw arrays, and for each tensor argument one line of mathematics, the
+vjp (vector-Jacobian product), written in Tensor operations:
+
+    @op
+    def sigmoid(x):
+        \"\"\"Logistic function 1 / (1 + exp(-x)), elementwise.\"\"\"
+        return 1 / (1 + np.exp(-x))
+
+    sigmoid.vjps(x=lambda g, out: g * out * (1 - out))
+
+Because a vjp is made of operations, gradients of any order come for free.
+
+What is saved between forward and backward is decided by the names of a vjp's parameters, and by
+nothing else: `g` is what flows in; an argument's name asks for that argument, `out` for the result,
+an `aux` name for that auxiliary result, `x_shape` for the shape of argument `x` alone, and a keyword
+parameter's name for its value (`**rest` takes the keyword parameters that are not named). An
+intermediate array cannot slip in.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+
+from minigan.core.errors import ArgumentError, DeviceError, ShapeError
+from minigan.core.tensor import Array, Node, Tensor, as_array, mode
+
+REGISTRY: dict[str, Op] = {}  # every operation, by name
+
+_NUMBERS = (float, int, bool)  # Python numbers adopt the dtype of the array beside them (NEP 50)
+_RESERVED = ("g", "out", "needs")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A vjp: the function, the arguments it gives gradients for, and the names it asks for."""
+
+    function: Callable[..., Any]
+    targets: tuple[str, ...]
+    wants: tuple[str, ...]
+
+
+class Op:
+    """An operation on tensors. Calling it runs the kernel and, where a gradient is needed, records."""
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        *,
+        aux: tuple[str, ...] = (),
+        broadcasts: bool = False,
+        view: bool = False,
+        differentiable: bool = True,
+        linear: bool = False,
+    ):
+        self.forward = forward
+        self.name = forward.__name__
+        self.__name__ = forward.__name__
+        self.__doc__ = forward.__doc__
+        self.__module__ = forward.__module__
+        self.__signature__ = inspect.signature(forward)
+        self.aux = aux
+        self.broadcasts = broadcasts
+        self.view = view
+        self.differentiable = differentiable
+        self.linear = linear
+        self.kernels: dict[str, Callable[..., Any]] = {"cpu": forward}
+        self.rules: dict[str, Rule | None] = {}
+        self.composition: Callable[..., Tensor] | None = None
+        self._check: Callable[..., dict[str, Any] | None] | None = None
+        self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
+        self._read_signature()
+        if REGISTRY.setdefault(self.name, self) is not self:
+            raise TypeError(f"an operation named {self.name} is declared already")
+
+    def _read_signature(self) -> None:
+        """Parameters before `*` are tensor arguments; those after it are keyword parameters."""
+        self.inputs: tuple[str, ...] = ()
+        self.optional: set[str] = set()
+        self.variadic: str | None = None
+        self.defaults: dict[str, Any] = {}
+        self.required: set[str] = set()
+        for name, parameter in self.__signature__.parameters.items():
+            if name in _RESERVED:
+                raise TypeError(f"{self.name}: an argument cannot be named {name!r}; vjps use it")
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self.variadic = name
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                if parameter.default is parameter.empty:
+                    self.required.add(name)
+                else:
+                    self.defaults[name] = parameter.default
+            else:
+                self.inputs += (name,)
+                if parameter.default is None:
+                    self.optional.add(name)
+
+    # ------------------------------------------------------------------ declaring
+
+    def vjps(self, **rules: Callable[..., Any] | None) -> None:
+        """Give one vjp for each named argument; None says that the derivative is zero."""
+        for target, function in rules.items():
+            self._add_rule((target,), function)
+
+    def vjp(self, *targets: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate a vjp; one that serves several arguments returns a gradient for each."""
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            self._add_rule(targets, function)
+            return function
+
+        return declare
+
+    def _add_rule(self, targets: tuple[str, ...], function: Callable[..., Any] | None) -> None:
+        arguments = (*self.inputs, self.variadic)
+        for target in targets:
+            if target not in arguments or target in self.rules:
+                raise TypeError(f"{self.name}: {target!r} is no argument, or has a vjp already")
+        rule = None if function is None else Rule(function, targets, self._wants(function))
+        for target in targets:
+            self.rules[target] = rule
+
+    def _wants(self, function: Callable[..., Any]) -> tuple[str, ...]:
+        """The names that a vjp asks for besides `g`, read from its signature."""
+        g, *asked = inspect.signature(function).parameters.values()
+        parameters = (*self.defaults, *sorted(self.required))
+        wants = [p.name for p in asked if p.kind is not p.VAR_KEYWORD]
+        known = {*self._names_of_arrays(), *self._names_of_shapes(), *parameters, "needs"}
+        if g.name != "g" or not known.issuperset(wants):
+            raise TypeError(
+                f"{self.name}: a vjp asks for {sorted(set(wants) - known)}; its first parameter is g, "
+                "the others name arguments, results or keyword parameters"
+            )
+        if len(wants) < len(asked):
+            wants += [name for name in parameters if name not in wants]
+        return tuple(wants)
+
+    def _names_of_arrays(self) -> tuple[str, ...]:
+        return (*self.inputs, "out", *self.aux)
+
+    def _names_of_shapes(self) -> tuple[str, ...]:
+        names = self.inputs if self.variadic is None else (self.variadic,)
+        return tuple(f"{name}_shape" for name in names)
+
+    def kernel(self, device: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate the function on raw arrays that runs this operation on `device`."""
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.kernels[device] = function
+            return function
+
+        return declare
+
+    def check(self, function: Callable[..., dict[str, Any] | None]) -> Callable[..., Any]:
+        """Decorate the function that refuses bad calls, on any device, before the kernel runs.
+
+        It takes what the forward takes and may return keyword parameters in their normal form.
+        """
+        self._check = function
+        return function
+
+    def composed(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """Decorate the same mathematics made of other operations.
+
+        It is differentiated in place of the vjps when a graph of the backward pass is wanted.
+        """
+        self.composition = function
+        return function
+
+    # ------------------------------------------------------------------ running
+
+    def __call__(self, *args: Any, **params: Any) -> Tensor:
+        return self._run(args, params)[0]
+
+    def with_aux(self, *args: Any, **params: Any) -> tuple[Tensor, ...]:
+        """The result followed by the auxiliary results, which have no gradient."""
+        out, aux = self._run(args, params)
+        return out, *(Tensor(array, None, None, out.device) for array in aux)
+
+    def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Tensor, Sequence[Array]]:
+        if params or self.defaults or self.required or len(args) != len(self.inputs):
+            args, params = self._bind(args, params)
+        args, device = _as_operands(self, args)
+        arrays = [a._array if type(a) is Tensor else a for a in args]
+        if self._check is not None:
+            params = {**params, **(self._check(*arrays, **params) or {})}
+        try:
+            kernel = self.kernels[device]
+        except KeyError:
+            raise DeviceError(f"{self.name}: there is no kernel for device {device!r}") from None
+        try:
+            result = kernel(*arrays, **params)
+        except ValueError as error:
+            if self.broadcasts and not isinstance(error, ShapeError):
+                raise _cannot_broadcast(self, arrays) from None
+            raise
+        array, *aux = result if self.aux else (result,)
+        if type(array) is not np.ndarray:
+            array = np.asarray(array)  # NumPy gives scalars where an array has no axes
+        version = args[0]._version if self.view else None
+
+        out = Tensor(array, None, version, device)
+        if mode.recording and self.differentiable:
+            parents = tuple([a._node if type(a) is Tensor else None for a in args])
+            needs = tuple([parent is not None for parent in parents])
+            if True in needs:
+                saved = self._save(needs, args, out, aux)
+                out._node = Node(self, parents, saved, params, array, device)
+        if mode.observer is not None:
+            mode.observer(self, args, out)
+        return out, aux
+
+    def _bind(
+        self, args: tuple[Any, ...], params: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Put arguments given by name into their places, fill in defaults, refuse what is unknown."""
+        if self.variadic is None:
+            if len(args) > len(self.inputs):
+                takes = ", ".join(self.inputs)
+                raise ArgumentError(
+                    f"{self.name}: got {len(args)} tensor arguments; it needs {takes}"
+                    " (everything else goes by name)"
+                )
+            filled = list(args)
+            for name in self.inputs[len(args) :]:
+                if name not in params and name not in self.optional:
+                    raise ArgumentError(f"{self.name}: argument {name!r} is missing")
+                filled.append(params.pop(name, None))
+            args = tuple(filled)
+        for name in params:
+            if name not in self.defaults and name not in self.required:
+                known = ", ".join(sorted(self.required | set(self.defaults))) or "none"
+                raise ArgumentError(f"{self.name}: no parameter {name!r}; its parameters: {known}")
+        for name in self.required:
+            if name not in params:
+                raise ArgumentError(f"{self.name}: parameter {name!r} is missing")
+        return args, {**self.defaults, **params}
+
+    def _save(
+        self, needs: tuple[bool, ...], args: Sequence[Any], out: Tensor, aux: Sequence[Array]
+    ) -> dict[str, Any]:
+        """Keep what the vjps of the needed arguments ask for, each array with its version."""
+        plan = self._plans.get(needs)
+        if plan is None:
+            plan = self._plans[needs] = self._plan(needs)
+        saved: dict[str, Any] = {}
+        for name, kind, index in plan:
+            if kind == "input":
+                value = args[index]
+                if type(value) is Tensor:
+                    value = (value._array, value._version, value._version[0])
+            elif kind == "out":
+                value = (out._array, out._version, out._version[0])
+            elif kind == "aux":
+                value = (aux[index], _NEVER_WRITTEN, 0)
+            elif self.variadic:
+                value = [_shape_of(a) for a in args]
+            else:
+                value = _shape_of(args[index])
+            saved[name] = value
+        return saved
+
+    def _plan(self, needs: tuple[bool, ...]) -> tuple[tuple[str, str, int], ...]:
+        """Which arrays and shapes to save when the arguments marked in `needs` want a gradient."""
+        wanted: dict[str, None] = {}
+        for rule in self.rules_for(needs):
+            wanted.update(dict.fromkeys(rule.wants))
+        if self.composition is not None:
+            wanted.update(dict.fromkeys(self.inputs))
+        plan = []
+        for name in wanted:
+            if name in self.inputs:
+                plan.append((name, "input", self.inputs.index(name)))
+            elif name == "out":
+                plan.append((name, "out", 0))
+            elif name in self.aux:
+                plan.append((name, "aux", self.aux.index(name)))
+            elif name in self._names_of_shapes():
+                owner = name.removesuffix("_shape")
+                index = 0 if self.variadic else self.inputs.index(owner)
+                plan.append((name, "shape", index))
+        return tuple(plan)
+
+    def rules_for(self, needs: Sequence[bool]) -> list[Rule]:
+        """The vjps to run for the arguments marked in `needs`, each once."""
+        names = self.inputs if self.variadic is None else (self.variadic,) * len(needs)
+        rules = [self.rules.get(name) for name, needed in zip(names, needs, strict=True) if needed]
+        return list(dict.fromkeys(rule for rule in rules if rule is not None))
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}{self.__signature__}>"
+
+
+_NEVER_WRITTEN = [0]  # the version cell of arrays that only the engine holds
+
+
+@overload
+def op(forward: Callable[..., Any], /) -> Op: ...
+@overload
+def op(
+    *,
+    aux: tuple[str, ...] = (),
+    broadcasts: bool = False,
+    view: bool = False,
+    differentiable: bool = True,
+    linear: bool = False,
+) -> Callable[[Callable[..., Any]], Op]: ...
+def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Declare an operation from its forward function on raw arrays.
+
+    aux             names of further results, arrays without a gradient that vjps may ask for
+    broadcasts      arguments broadcast as in NumPy; the engine sums gradients back to their shapes
+    view            the result shares the first argument's memory, and so its version
+    differentiable  False for results that have no derivative, such as comparisons
+    linear          linear in each tensor argument taken alone (tests check the adjoint identity)
+    """
+    if forward is not None:
+        return Op(forward)
+    return lambda function: Op(function, **options)
+
+
+def _as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+    """Tensors, Python numbers and None as they are; everything else as a constant tensor."""
+    first = None
+    simple = True
+    for a in args:
+        if type(a) is Tensor:
+            if first is None:
+                first = a
+            elif a.device != first.device:
+                raise DeviceError(
+                    f"{operation.name}: one argument is on {first.device!r} and another on "
+                    f"{a.device!r}; they need to be on one device"
+                )
+        elif a is not None and type(a) not in _NUMBERS:
+            simple = False
+    if simple and first is not None:
+        return args, first.device
+    if isinstance(args[0] if args else None, Op):
+        raise ArgumentError(f"{operation.name}: got the operation {args[0].name} as an argument")
+    dtype = None if first is None else first.dtype
+    device = "cpu" if first is None else first.device
+    return tuple([_as_operand(a, dtype, device, first is None) for a in args]), device
+
+
+def _as_operand(value: Any, dtype: np.dtype | None, device: str, wrap_numbers: bool) -> Any:
+    if value is None or type(value) is Tensor:
+        return value
+    if isinstance(value, np.generic):
+        value = value.item()
+    if type(value) in _NUMBERS and not wrap_numbers:
+        return value
+    if dtype is not None and dtype.kind != "f":
+        dtype = None
+    return Tensor(as_array(value, dtype), None, None, device)
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    return value.shape if type(value) is Tensor else ()
+
+
+def _cannot_broadcast(operation: Op, arrays: Sequence[Any]) -> ShapeError:
+    shapes = [np.shape(a) for a in arrays]
+    names = operation.inputs
+    described = " and ".join(f"{n} has shape {s}" for n, s in zip(names, shapes, strict=True))
+    return ShapeError(
+        f"{operation.name}: {described}; they need shapes that broadcast: from the last axis on, "
+        "equal sizes or 1"
+    )

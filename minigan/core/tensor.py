@@ -1,0 +1,392 @@
+"""Tensor: an array, and its place in the graph.
+
+A Tensor is what users hold. The graph behind it (`minigan.core.op.Node`) holds nodes and arrays, never
+Tensors, so that no reference cycle exists and memory is freed as soon as the last reference goes.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ContextDecorator
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from minigan import devices
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.devices import Array
+
+if TYPE_CHECKING:
+    from minigan.core.op import Op
+
+Shape = tuple[int, ...]
+TensorLike: TypeAlias = "Tensor | npt.ArrayLike"
+
+DEFAULT_DTYPE = np.dtype(np.float32)
+
+
+class _Mode(threading.local):
+    """What this thread does with the operations it runs; each thread starts with these values."""
+
+    recording = True
+    observer: Callable[[Op, Sequence[Any], Tensor], None] | None = None
+
+
+mode = _Mode()
+
+
+class set_grad_enabled(ContextDecorator):  # noqa: N801 - reads as a function, like PyTorch's
+    """Record operations inside the block, or do not; the mode belongs to the current thread."""
+
+    def __init__(self, enabled: bool):
+        self.enabled = enabled
+        self._before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._before.append(mode.recording)
+        mode.recording = self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        mode.recording = self._before.pop()
+
+
+def no_grad() -> set_grad_enabled:
+    """A block (`with no_grad():`) or a function (`@no_grad()`) whose operations are not recorded."""
+    return set_grad_enabled(False)
+
+
+def enable_grad() -> set_grad_enabled:
+    """A block or a function whose operations are recorded, also inside `no_grad()`."""
+    return set_grad_enabled(True)
+
+
+_creation = count()  # next() on it is one bytecode, so threads never draw the same number
+
+
+class Node:
+    """One application of an operation, or a leaf: what the chain rule needs to know of it.
+
+    op       the operation; None for a leaf
+    parents  one entry for each tensor argument: the node it came from, or None if it is a constant
+    saved    what the operation's vjps asked for, by name; None once a backward pass has used it up
+    params   the operation's keyword parameters
+    order    creation number: a parent's is always smaller, so descending order is topological
+    leaf     for a leaf, a weak reference to the Tensor that receives `.grad`
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "device",
+        "dtype",
+        "leaf",
+        "op",
+        "order",
+        "params",
+        "parents",
+        "saved",
+        "shape",
+    )
+
+    def __init__(
+        self,
+        op: Op | None,
+        parents: tuple[Node | None, ...],
+        saved: dict[str, Any] | None,
+        params: dict[str, Any],
+        array: Array,
+        device: str,
+    ):
+        self.op = op
+        self.parents = parents
+        self.saved = saved
+        self.params = params
+        self.shape: Shape = array.shape
+        self.dtype = array.dtype
+        self.device = device
+        self.order = next(_creation)
+        self.leaf: weakref.ref[Tensor] | None = None
+
+    @property
+    def name(self) -> str:
+        """The operation's name, or "leaf"."""
+        return self.op.name if self.op else "leaf"
+
+    def __repr__(self) -> str:
+        return f"Node({self.name}, shape={self.shape}, order={self.order})"
+
+
+class Tensor:
+    """An n-dimensional array that can remember how it was computed.
+
+    Make one with `minigan.tensor`. Operators follow NumPy's broadcasting; names follow PyTorch.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_node", "_version", "device", "grad")
+
+    # NumPy then leaves `array * tensor` to Tensor.__rmul__ instead of looping over the elements.
+    __array_ufunc__ = None
+
+    _array: Array
+    _node: Node | None
+    _version: list[
+        int
+    ]  # one cell, shared by views and detached copies: how often it was written to
+    device: str
+    grad: Tensor | None
+
+    def __init__(
+        self,
+        array: Array,
+        node: Node | None = None,
+        version: list[int] | None = None,
+        device: str = "cpu",
+    ):
+        """Wrap an array without copying it; users call `minigan.tensor`, which copies."""
+        self._array = array
+        self._node = node
+        self._version = [0] if version is None else version
+        self.device = device
+        self.grad = None
+
+    # ------------------------------------------------------------------ what it is
+
+    @property
+    def shape(self) -> Shape:
+        """The size along each axis."""
+        return self._array.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._array.ndim
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The NumPy type of the elements."""
+        return self._array.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded for a backward pass."""
+        return self._node is not None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operation made this tensor."""
+        return self._node is None or self._node.op is None
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self._array.size
+
+    def __len__(self) -> int:
+        if not self._array.shape:
+            raise ShapeError("len: a tensor of shape () has no length; it needs at least one axis")
+        return self._array.shape[0]
+
+    def __repr__(self) -> str:
+        values = np.array2string(
+            np.asarray(self.numpy()), precision=4, threshold=12, edgeitems=2, prefix="tensor("
+        )
+        made_by = "" if self._node is None else f", {self._node.name}"
+        grad = ", requires_grad=True" if self.requires_grad and self.is_leaf else made_by
+        return f"tensor({values}, shape={self.shape}, dtype={self.dtype}, device={self.device!r}{grad})"
+
+    # ------------------------------------------------------------------ what it holds
+
+    def numpy(self) -> Array:
+        """The values as a read-only NumPy array that shares this tensor's memory (no copy on the CPU)."""
+        view = self._array.view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> float | int | bool:
+        """The value of a tensor of one element as a Python number."""
+        if self._array.size != 1:
+            raise ShapeError(
+                f"item: a tensor of shape {self.shape} has {self._array.size} elements; it needs one"
+            )
+        return self._array.item()
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        return self._array.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def detach(self) -> Tensor:
+        """The same memory outside the graph; it shares the version, so a later write is noticed."""
+        return Tensor(self._array, None, self._version, self.device)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Turn a leaf's recording on or off, in place; returns the tensor itself."""
+        if not self.is_leaf:
+            raise ArgumentError(
+                f"requires_grad_: this tensor was made by {self._node.name}; "  # type: ignore[union-attr]
+                "it needs a leaf (use detach() for a copy outside the graph)"
+            )
+        if not requires_grad:
+            self._node = None
+        elif self._node is None:
+            self._node = _leaf_node(self)
+        return self
+
+    def copy_(self, source: TensorLike) -> Tensor:
+        """Write `source` (broadcast to this shape) into this leaf's memory, and count the write.
+
+        Nothing is recorded. A backward pass that had saved the old values raises VersionError
+        rather than give a wrong gradient. Returns the tensor itself.
+        """
+        if not self.is_leaf:
+            raise ArgumentError(
+                f"copy_: this tensor was made by {self._node.name}; "  # type: ignore[union-attr]
+                "tensors inside a graph are not written to"
+            )
+        array = as_array(source, self.dtype)
+        try:
+            np.copyto(self._array, array, casting="same_kind")
+        except ValueError:
+            raise ShapeError(
+                f"copy_: source has shape {array.shape}; it needs {self.shape} or a shape that "
+                "broadcasts to it"
+            ) from None
+        self._version[0] += 1
+        return self
+
+    # ------------------------------------------------------------------ the chain rule
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+    ) -> None:
+        """Add d(self)/d(leaf) to `.grad` of every leaf that this tensor depends on.
+
+        gradient      what flows in, of this tensor's shape; 1 when the tensor has one element
+        retain_graph  keep the saved arrays for another backward pass (default: create_graph)
+        create_graph  record the backward pass itself, so that its results can be differentiated
+        """
+        from minigan.core import engine
+
+        engine.backward(self, gradient, retain_graph, create_graph)
+
+    if TYPE_CHECKING:
+        # minigan.ops supplies these when it is imported (ops/methods.py); here stand their types.
+        T: Tensor
+
+        def __add__(self, other: TensorLike) -> Tensor: ...
+        def __radd__(self, other: TensorLike) -> Tensor: ...
+        def __sub__(self, other: TensorLike) -> Tensor: ...
+        def __rsub__(self, other: TensorLike) -> Tensor: ...
+        def __mul__(self, other: TensorLike) -> Tensor: ...
+        def __rmul__(self, other: TensorLike) -> Tensor: ...
+        def __truediv__(self, other: TensorLike) -> Tensor: ...
+        def __rtruediv__(self, other: TensorLike) -> Tensor: ...
+        def __pow__(self, other: TensorLike) -> Tensor: ...
+        def __rpow__(self, other: TensorLike) -> Tensor: ...
+        def __matmul__(self, other: TensorLike) -> Tensor: ...
+        def __rmatmul__(self, other: TensorLike) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __lt__(self, other: TensorLike) -> Tensor: ...
+        def __le__(self, other: TensorLike) -> Tensor: ...
+        def __gt__(self, other: TensorLike) -> Tensor: ...
+        def __ge__(self, other: TensorLike) -> Tensor: ...
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __iter__(self) -> Iterator[Tensor]: ...
+        def exp(self) -> Tensor: ...
+        def log(self) -> Tensor: ...
+        def sqrt(self) -> Tensor: ...
+        def sin(self) -> Tensor: ...
+        def cos(self) -> Tensor: ...
+        def tanh(self) -> Tensor: ...
+        def sigmoid(self) -> Tensor: ...
+        def relu(self) -> Tensor: ...
+        def abs(self) -> Tensor: ...
+        def clip(self, min: float | None = None, max: float | None = None) -> Tensor: ...
+        def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def var(
+            self, axis: Axis = None, correction: float = 1, keepdims: bool = False
+        ) -> Tensor: ...
+        def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor: ...
+        def log_softmax(self, axis: int = -1) -> Tensor: ...
+        def reshape(self, *shape: int | Sequence[int]) -> Tensor: ...
+        def flatten(self, start_axis: int = 0, end_axis: int = -1) -> Tensor: ...
+        def transpose(self, *axes: int | Sequence[int]) -> Tensor: ...
+        def broadcast_to(self, shape: Sequence[int]) -> Tensor: ...
+        def flip(self, axis: int | Sequence[int]) -> Tensor: ...
+        def to(self, target: str | npt.DTypeLike) -> Tensor: ...
+        def alias(self) -> Tensor: ...
+        def sum_to(self, shape: Shape) -> Tensor: ...
+
+
+Axis = int | Sequence[int] | None
+
+
+def _leaf_node(tensor: Tensor) -> Node:
+    if tensor._array.dtype.kind != "f":
+        raise ArgumentError(
+            f"requires_grad: a tensor of {tensor.dtype} has no derivative; it needs a floating-point "
+            "dtype such as minigan.float32"
+        )
+    node = Node(None, (), None, {}, tensor._array, tensor.device)
+    node.leaf = weakref.ref(tensor)
+    return node
+
+
+def as_array(values: TensorLike, dtype: npt.DTypeLike | None = None) -> Array:
+    """`values` as an array: floating-point values in `dtype` (default float32), integers as they are."""
+    if isinstance(values, Tensor):
+        return values._array
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"tensor: the values do not form a rectangular array ({error})") from None
+    if array.dtype.kind == "f":
+        return array.astype(dtype or DEFAULT_DTYPE, copy=False)
+    if array.dtype.kind not in "biu":
+        raise ArgumentError(
+            f"tensor: values of type {array.dtype} cannot be held; numbers or booleans are needed"
+        )
+    return array
+
+
+def tensor(
+    values: TensorLike,
+    requires_grad: bool = False,
+    dtype: npt.DTypeLike | None = None,
+    device: str | None = None,
+) -> Tensor:
+    """Make a tensor from a copy of `values` (an array, nested lists, a number, another tensor).
+
+    values         numbers or booleans of any shape
+    requires_grad  whether `.backward()` shall fill its `.grad`
+    dtype          float32 for floating-point values unless given; integers and booleans keep theirs
+    device         where it lives: "cpu", the default
+
+    A float64 array becomes float32 too: ask for float64 with `dtype=minigan.float64`.
+    """
+    device = devices.available(device or "cpu")
+    if dtype is None and isinstance(values, Tensor):
+        dtype = values.dtype
+    array = as_array(values, dtype)
+    array = np.array(array, dtype=dtype or array.dtype, order="C", copy=True)
+    result = Tensor(array, None, None, device)
+    return result.requires_grad_() if requires_grad else result

@@ -1,0 +1,112 @@
+"""Pooling on the CPU: one pass over the image for each position inside the window.
+
+A window of kh x kw is visited as kh kw strided slices of the whole image, each as large as the result,
+so every pass is one NumPy call over all windows at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minigan.devices import Array
+
+Pair = tuple[int, int]
+
+
+def _taps(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
+    """For each position (i, j) in the window, row by row: the slice it meets in the padded image."""
+    for i in range(kernel[0]):
+        for j in range(kernel[1]):
+            yield (
+                i,
+                j,
+                (
+                    slice(i, i + stride[0] * (out[0] - 1) + 1, stride[0]),
+                    slice(j, j + stride[1] * (out[1] - 1) + 1, stride[1]),
+                ),
+            )
+
+
+def _padded(x: Array, padding: Pair, value: float) -> Array:
+    if padding == (0, 0):
+        return x
+    (ph, pw), (n, c, h, w) = padding, x.shape
+    out = np.full((n, c, h + 2 * ph, w + 2 * pw), value, x.dtype)
+    out[:, :, ph : ph + h, pw : pw + w] = x
+    return out
+
+
+def _output_size(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    h, w = (
+        (n + 2 * p - k) // s + 1
+        for n, k, s, p in zip(x.shape[2:], kernel, stride, padding, strict=True)
+    )
+    return h, w
+
+
+def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    """minigan.ops.pool.max_pool2d: the maxima, and the index row W + column of each in x."""
+    out = _output_size(x, kernel, stride, padding)
+    padded = _padded(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    width = x.shape[3]
+    corners = (np.arange(out[0]) * stride[0] - padding[0])[:, None] * width + (
+        np.arange(out[1]) * stride[1] - padding[1]
+    )
+    best = padded[:, :, *next(_taps(kernel, stride, out))[2]].copy()
+    # A corner that lies in the padding may not win by default: begin where the window enters x.
+    indices = np.broadcast_to(corners, best.shape).copy()
+    claimed = np.broadcast_to(_inside(0, 0, out, stride, padding, x.shape[2:]), best.shape).copy()
+    for i, j, (rows, columns) in list(_taps(kernel, stride, out))[1:]:
+        candidate = padded[:, :, rows, columns]
+        inside = _inside(i, j, out, stride, padding, x.shape[2:])
+        # The first of equal elements keeps its place; NaN wins over everything but an earlier NaN.
+        better = (candidate > best) | (np.isnan(candidate) & ~np.isnan(best)) | ~claimed
+        better &= inside
+        np.copyto(best, candidate, where=better)
+        np.copyto(indices, corners + (i * width + j), where=better)
+        claimed |= inside
+    return best, indices
+
+
+def _inside(i: int, j: int, out: Pair, stride: Pair, padding: Pair, size: tuple[int, ...]) -> Array:
+    """Which windows have their position (i, j) inside the image: (H', W')."""
+    rows = np.arange(out[0]) * stride[0] - padding[0] + i
+    columns = np.arange(out[1]) * stride[1] - padding[1] + j
+    rows_inside = (rows >= 0) & (rows < size[0])
+    return rows_inside[:, None] & (columns >= 0) & (columns < size[1])
+
+
+def scatter2d(grad: Array, indices: Array, size: Pair) -> Array:
+    """minigan.ops.pool.scatter2d, summing in a fixed order where an index occurs more than once."""
+    n, c = grad.shape[:2]
+    planes = n * c
+    flat = indices.reshape(planes, -1) + np.arange(planes)[:, None] * (size[0] * size[1])
+    total = planes * size[0] * size[1]
+    summed = np.bincount(flat.ravel(), weights=grad.reshape(planes, -1).ravel(), minlength=total)
+    return summed.astype(grad.dtype, copy=False).reshape(n, c, *size)
+
+
+def sum_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
+    """minigan.ops.pool.sum_pool2d."""
+    out = _output_size(x, kernel, stride, padding)
+    padded = _padded(x, padding, 0)
+    total: Array | None = None
+    for _, _, (rows, columns) in _taps(kernel, stride, out):
+        part = padded[:, :, rows, columns]
+        total = part.copy("K") if total is None else np.add(total, part, out=total)
+    assert total is not None
+    return total
+
+
+def sum_pool2d_dx(
+    grad: Array, input_size: Pair, kernel: Pair, stride: Pair, padding: Pair
+) -> Array:
+    """minigan.ops.pool.sum_pool2d_dx."""
+    n, c, *out = grad.shape
+    (h, w), (ph, pw) = input_size, padding
+    padded = np.zeros((n, c, h + 2 * ph, w + 2 * pw), grad.dtype)
+    for _, _, (rows, columns) in _taps(kernel, stride, (out[0], out[1])):
+        padded[:, :, rows, columns] += grad
+    return padded[:, :, ph : ph + h, pw : pw + w]

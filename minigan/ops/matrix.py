@@ -1,0 +1,91 @@
+"""Matrix products and the fully connected layer y = W x + b."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigan.core.errors import ShapeError
+from minigan.core.op import op
+from minigan.core.tensor import Array, Tensor, TensorLike, as_array
+from minigan.ops.reduce import sum
+from minigan.ops.shape import reshape, transpose
+
+
+@op(broadcasts=True, linear=True)
+def matrix_product(a: Array, b: Array) -> Array:
+    """a b for matrices (..., M, K) and (..., K, N) -> (..., M, N); leading axes broadcast."""
+    return np.matmul(a, b)
+
+
+matrix_product.vjps(
+    a=lambda g, b: matrix_product(g, matrix_transpose(b)),
+    b=lambda g, a: matrix_product(matrix_transpose(a), g),
+)
+
+
+@matrix_product.check
+def _(a: Array, b: Array) -> None:
+    for name, x in (("a", a), ("b", b)):
+        if np.ndim(x) < 2:
+            raise ShapeError(
+                f"matrix_product: {name} has shape {np.shape(x)}; it needs two axes or more"
+            )
+    if a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            f"matmul: b has shape {b.shape}; for a of shape {a.shape} it needs {a.shape[-1]} rows"
+        )
+
+
+def matrix_transpose(x: Tensor) -> Tensor:
+    """The last two axes exchanged."""
+    return transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def matmul(a: TensorLike, b: TensorLike) -> Tensor:
+    """a @ b with NumPy's rules: matrices, stacks of matrices, and vectors (K,) on either side."""
+    a, b = (t if isinstance(t, Tensor) else Tensor(as_array(t)) for t in (a, b))
+    for name, t in (("a", a), ("b", b)):
+        if t.ndim == 0:
+            raise ShapeError(f"matmul: {name} has shape (); it needs at least one axis")
+    left = reshape(a, shape=(1, *a.shape)) if a.ndim == 1 else a
+    right = reshape(b, shape=(*b.shape, 1)) if b.ndim == 1 else b
+    product = matrix_product(left, right)
+    if a.ndim > 1 and b.ndim > 1:
+        return product
+    shape = product.shape
+    shape = shape[:-1] if b.ndim == 1 else shape
+    shape = (*shape[:-2], *shape[-1:]) if a.ndim == 1 and b.ndim > 1 else shape
+    return reshape(product, shape=() if a.ndim == b.ndim == 1 else shape)
+
+
+@op
+def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+    """y = x W^T + b: x (..., in), weight (out, in), bias (out) -> (..., out)."""
+    y = np.matmul(x, weight.T)
+    return y if bias is None else np.add(y, bias, out=y)
+
+
+linear.vjps(
+    x=lambda g, weight: matrix_product(g, weight),
+    weight=lambda g, x: matrix_product(matrix_transpose(_rows(g)), _rows(x)),
+    bias=lambda g: sum(_rows(g), axis=0),
+)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """All axes but the last as one: (..., n) -> (rows, n)."""
+    return reshape(x, shape=(-1 if x.numel() else 0, x.shape[-1])) if x.ndim != 2 else x
+
+
+@linear.check
+def _(x: Array, weight: Array, bias: Array | None) -> None:
+    if np.ndim(weight) != 2:
+        raise ShapeError(f"linear: weight has shape {np.shape(weight)}; it needs (out, in)")
+    out_features, in_features = weight.shape
+    if np.ndim(x) < 2 or x.shape[-1] != in_features:
+        raise ShapeError(
+            f"linear: x has shape {np.shape(x)}; for weight of shape {weight.shape} it needs "
+            f"(..., {in_features}) with two axes or more"
+        )
+    if bias is not None and bias.shape != (out_features,):
+        raise ShapeError(f"linear: bias has shape {bias.shape}; it needs ({out_features},)")

@@ -1,0 +1,132 @@
+"""Normalisation: x minus its mean, over its standard deviation, along chosen axes.
+
+One operation, `normalize`, serves instance norm (over the pixels of each image and channel) and batch
+norm (over the batch and the pixels of each channel).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minigan.core.errors import ShapeError
+from minigan.core.op import op
+from minigan.core.tensor import Array, Tensor
+from minigan.devices.cpu import norm as cpu
+from minigan.ops.checks import check_image
+from minigan.ops.elementwise import sqrt
+from minigan.ops.reduce import mean, normal_axes
+from minigan.ops.shape import reshape
+
+Axes = tuple[int, ...]
+
+
+@op(aux=("mean", "reciprocal_deviation"))
+def normalize(x: Array, *, axis: int | Axes, eps: float = 1e-5) -> tuple[Array, Array, Array]:
+    """(x - mean) / sqrt(var + eps) over `axis`, with the variance divided by n.
+
+    The auxiliary results are the mean and 1 / sqrt(var + eps), with the axes kept as size 1.
+    """
+    return cpu.normalize(x, axis, eps)  # type: ignore[arg-type]
+
+
+@normalize.composed
+def normalize_composed(x: Tensor, *, axis: Axes, eps: float) -> Tensor:
+    """The same from primitives: what the fused form is tested against and differentiated through."""
+    centred = x - mean(x, axis=axis, keepdims=True)
+    return centred / sqrt(mean(centred * centred, axis=axis, keepdims=True) + eps)
+
+
+@normalize.vjp("x")
+def _(g: Tensor, x: Tensor, mean: Tensor, reciprocal_deviation: Tensor, axis: Axes) -> Tensor:
+    return normalize_grad(g, x, mean, reciprocal_deviation, axis=axis)
+
+
+@op(differentiable=False)
+def normalize_grad(
+    grad: Array, x: Array, mean: Array, reciprocal_deviation: Array, *, axis: Axes
+) -> Array:
+    """normalize's vjp, fused: r (g - mean(g) - xhat mean(g xhat)), where xhat = (x - mean) r.
+
+    With y_i = r (x_i - m), r = (v + eps)^(-1/2): the mean's share of dy/dx takes out mean(g), the
+    deviation's takes out xhat mean(g xhat) (Ioffe & Szegedy 2015, section 3, in simplified form).
+    """
+    return cpu.normalize_grad(grad, x, mean, reciprocal_deviation, axis)
+
+
+@normalize.check
+def _(x: Array, axis: int | Axes, eps: float) -> dict[str, Any]:
+    axes = normal_axes("normalize", axis, x.shape)
+    if any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(f"normalize: x has shape {x.shape}, with nothing along axis {axis}")
+    return {"axis": axes}
+
+
+# ---------------------------------------------------------------------- as layers use it
+
+
+def _affine(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """x times one weight, plus one bias, for each channel."""
+    channels = (x.shape[1],)
+    for what, t in (("weight", weight), ("bias", bias)):
+        if t is not None and t.shape != channels:
+            raise ShapeError(f"{name}: {what} has shape {t.shape}; x of {x.shape} needs {channels}")
+    if weight is not None:
+        x = x * reshape(weight, shape=(-1, 1, 1))
+    return x if bias is None else x + reshape(bias, shape=(-1, 1, 1))
+
+
+def instance_norm(
+    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float = 1e-5
+) -> Tensor:
+    """Normalise each channel of each image over its pixels: x (N, C, H, W), weight and bias (C).
+
+    Ulyanov, Vedaldi & Lempitsky 2016, equation 2.
+    """
+    check_image("instance_norm", "x", x._array)
+    return _affine("instance_norm", normalize(x, axis=(2, 3), eps=eps), weight, bias)
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel over the batch and its pixels: x (N, C, H, W), the rest (C).
+
+    With `training`, by the statistics of this batch, which are also mixed into the running ones
+    (outside the graph; their variance divided by n - 1): running = (1 - momentum) running +
+    momentum batch. Otherwise by the running statistics. Ioffe & Szegedy 2015, algorithms 1 and 2.
+    """
+    check_image("batch_norm", "x", x._array)
+    channels = (x.shape[1],)
+    for what, t in (("running_mean", running_mean), ("running_var", running_var)):
+        if t is not None and t.shape != channels:
+            raise ShapeError(
+                f"batch_norm: {what} has shape {t.shape}; x of {x.shape} needs {channels}"
+            )
+    if not training:
+        if running_mean is None or running_var is None:
+            raise ShapeError("batch_norm: without training it needs running_mean and running_var")
+        m, v = (reshape(t, shape=(-1, 1, 1)) for t in (running_mean, running_var))
+        return _affine("batch_norm", (x - m) / sqrt(v + eps), weight, bias)
+    n = x.numel() // max(x.shape[1], 1)
+    if n < 2:
+        raise ShapeError(
+            f"batch_norm: x has shape {x.shape}; training needs more than one value per channel"
+        )
+    y, batch_mean, r = normalize.with_aux(x, axis=(0, 2, 3), eps=eps)
+    if running_mean is not None and running_var is not None:
+        variance = (1 / r._array**2 - eps) * (n / (n - 1))
+        _mix(running_mean, batch_mean._array, momentum)
+        _mix(running_var, variance, momentum)
+    return _affine("batch_norm", y, weight, bias)
+
+
+def _mix(running: Tensor, batch: Array, momentum: float) -> None:
+    running.copy_((1 - momentum) * running._array + momentum * batch.reshape(-1))

@@ -1,0 +1,166 @@
+"""Reductions over axes.
+
+`axis` is an integer, a tuple of integers or None for all axes; negative ones count from the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.op import Op, op
+from minigan.core.tensor import Array, Axis, Shape, Tensor
+from minigan.ops.elementwise import cast, eq, exp
+from minigan.ops.shape import broadcast_to, reshape
+
+
+def normal_axes(operation: str, axis: Axis, shape: Shape) -> tuple[int, ...]:
+    """`axis` as a tuple of distinct non-negative integers, or an error naming the operation."""
+    if axis is None:
+        return tuple(range(len(shape)))
+    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    for a in axes:
+        if not isinstance(a, int | np.integer) or not -len(shape) <= a < len(shape):
+            raise ShapeError(
+                f"{operation}: axis {a!r} does not exist in shape {shape}; "
+                f"it needs an integer from {-len(shape)} to {len(shape) - 1}"
+            )
+    normal = tuple(int(a) % len(shape) for a in axes)
+    if len(set(normal)) < len(normal):
+        raise ArgumentError(f"{operation}: axis {axis!r} names the same axis twice")
+    return normal
+
+
+def _kept(g: Tensor, shape: Shape, axis: tuple[int, ...]) -> Tensor:
+    """A reduction's result or gradient with the reduced axes back as axes of size 1."""
+    return reshape(g, shape=tuple(1 if i in axis else n for i, n in enumerate(shape)))
+
+
+def _spread(g: Tensor, shape: Shape, axis: tuple[int, ...]) -> Tensor:
+    """A reduction's gradient, repeated along the axes that were reduced."""
+    return broadcast_to(_kept(g, shape, axis), shape=shape)
+
+
+def _count(shape: Shape, axis: tuple[int, ...]) -> int:
+    return math.prod(shape[i] for i in axis)
+
+
+def _checks_axis(reduction: Op, needs_elements: bool) -> None:
+    """Refuse axes that do not exist and, where nothing can come of no elements, empty ones."""
+
+    @reduction.check
+    def _(x: Array, axis: Axis, **others: Any) -> dict[str, Any]:
+        axes = normal_axes(reduction.name, axis, x.shape)
+        if needs_elements and _count(x.shape, axes) == 0:
+            raise ShapeError(
+                f"{reduction.name}: x has shape {x.shape}, with no elements along axis {axis}; "
+                "it needs at least one"
+            )
+        return {"axis": axes}
+
+
+@op(linear=True)
+def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Sum over axes."""
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
+_checks_axis(sum, needs_elements=False)
+
+
+@op(linear=True)
+def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Arithmetic mean over axes."""
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+mean.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis) / _count(x_shape, axis))
+_checks_axis(mean, needs_elements=True)
+
+
+@op
+def var(x: Array, *, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Array:
+    """Variance over axes: squared deviations from the mean, summed and divided by n - correction."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)  # type: ignore[call-overload]
+
+
+@var.vjp("x")
+def _(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> Tensor:
+    deviation = x - mean(x, axis=axis, keepdims=True)
+    return _spread(g, x.shape, axis) * deviation * (2.0 / (_count(x.shape, axis) - correction))
+
+
+@var.check
+def _(x: Array, axis: Axis, correction: float, keepdims: bool) -> dict[str, Any]:
+    axes = normal_axes("var", axis, x.shape)
+    if _count(x.shape, axes) <= correction:
+        raise ShapeError(
+            f"var: x of shape {x.shape} has {_count(x.shape, axes)} elements along axis {axis}; "
+            f"it needs more than correction = {correction}"
+        )
+    return {"axis": axes}
+
+
+@op
+def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Largest element over axes; the gradient of ties is shared evenly."""
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+@max.vjp("x")
+def _(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...]) -> Tensor:
+    at_maximum = cast(eq(x, _kept(out, x.shape, axis)), dtype=g.dtype)
+    share = at_maximum / sum(at_maximum, axis=axis, keepdims=True)
+    return _spread(g, x.shape, axis) * share
+
+
+_checks_axis(max, needs_elements=True)
+
+
+@op
+def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
+    """log(sum(exp(x))) over axes, with the maximum taken out first so that nothing overflows."""
+    m = np.max(x, axis=axis, keepdims=True)
+    m = np.where(np.isfinite(m), m, 0)  # all -inf stays -inf instead of turning into NaN
+    with np.errstate(divide="ignore"):
+        out = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
+    return out if keepdims else np.squeeze(out, axis=axis)  # type: ignore[arg-type]
+
+
+logsumexp.vjps(
+    x=lambda g, x, out, axis: _spread(g, x.shape, axis) * exp(x - _kept(out, x.shape, axis)),
+)
+_checks_axis(logsumexp, needs_elements=True)
+
+
+@op
+def log_softmax(x: Array, *, axis: int = -1) -> Array:
+    """x - logsumexp(x) along one axis: the logarithm of softmax."""
+    shifted = x - np.max(x, axis=axis, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+log_softmax.vjps(
+    x=lambda g, out, axis: g - exp(out) * sum(g, axis=axis, keepdims=True),
+)
+_checks_axis(log_softmax, needs_elements=True)
+
+
+def softmax(x: Tensor, *, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along one axis."""
+    return exp(log_softmax(x, axis=axis))
+
+
+def sum_to(x: Tensor, shape: Shape) -> Tensor:
+    """Sum `x` down to `shape`: the adjoint of broadcasting `shape` up to x's shape."""
+    new_axes = len(x.shape) - len(shape)
+    stretched = [i + new_axes for i, n in enumerate(shape) if n == 1 and x.shape[i + new_axes] != 1]
+    axes = (*range(new_axes), *stretched)
+    summed = sum(x, axis=axes, keepdims=True) if axes else x
+    return reshape(summed, shape=shape) if new_axes else summed

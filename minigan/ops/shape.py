@@ -1,0 +1,200 @@
+"""Operations that move elements without computing: views, joining, indexing, flipping."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.op import op
+from minigan.core.tensor import Array, Shape, Tensor
+
+# ---------------------------------------------------------------------- views
+
+
+@op(view=True, linear=True)
+def reshape(x: Array, *, shape: Shape) -> Array:
+    """The same elements, in the same order, in another shape; one size may be -1."""
+    return np.reshape(x, shape)
+
+
+@reshape.check
+def _(x: Array, shape: Shape | int) -> dict[str, Any]:
+    wanted = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    known = math.prod(n for n in wanted if n != -1)
+    if -1 in wanted and wanted.count(-1) == 1 and known and x.size % known == 0:
+        wanted = tuple(x.size // known if n == -1 else n for n in wanted)
+    if -1 in wanted or math.prod(wanted) != x.size:
+        raise ShapeError(
+            f"reshape: x of shape {x.shape} has {x.size} elements; shape {shape} needs "
+            "exactly as many"
+        )
+    return {"shape": wanted}
+
+
+reshape.vjps(x=lambda g, x_shape: reshape(g, shape=x_shape))
+
+
+@op(view=True, linear=True)
+def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Array:
+    """The axes in another order; reversed when `axes` is None."""
+    return np.transpose(x, axes)
+
+
+@transpose.check
+def _(x: Array, axes: Sequence[int] | None) -> dict[str, Any]:
+    if axes is None:
+        return {"axes": tuple(reversed(range(x.ndim)))}
+    order = tuple(a + x.ndim if a < 0 else a for a in axes)
+    if sorted(order) != list(range(x.ndim)):
+        raise ShapeError(
+            f"transpose: axes {tuple(axes)} do not name each of the {x.ndim} axes of shape "
+            f"{x.shape} once"
+        )
+    return {"axes": order}
+
+
+transpose.vjps(x=lambda g, axes: transpose(g, axes=tuple(np.argsort(axes).tolist())))
+
+
+@op(view=True, linear=True, broadcasts=True)
+def broadcast_to(x: Array, *, shape: Shape) -> Array:
+    """x repeated along new axes and along axes of size 1, without copying."""
+    return np.broadcast_to(x, shape)
+
+
+@broadcast_to.check
+def _(x: Array, shape: Sequence[int]) -> dict[str, Any]:
+    wanted = tuple(shape)
+    stretches = zip(reversed(x.shape), reversed(wanted), strict=False)
+    if len(wanted) < x.ndim or any(n not in (1, m) for n, m in stretches):
+        raise ShapeError(
+            f"broadcast_to: x has shape {x.shape}; shape {wanted} needs each of its sizes, from the "
+            "last axis on, to be equal or 1"
+        )
+    return {"shape": wanted}
+
+
+broadcast_to.vjps(x=lambda g: g)  # the engine sums it back to x's shape
+
+
+@op(view=True, linear=True)
+def flip(x: Array, *, axis: int | tuple[int, ...]) -> Array:
+    """x read backwards along the given axes."""
+    return np.flip(x, axis)
+
+
+@flip.check
+def _(x: Array, axis: int | Sequence[int]) -> dict[str, Any]:
+    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    if any(not -x.ndim <= a < x.ndim for a in axes):
+        raise ShapeError(f"flip: axis {axis} does not exist in shape {x.shape}")
+    return {"axis": axes}
+
+
+flip.vjps(x=lambda g, axis: flip(g, axis=axis))
+
+# ---------------------------------------------------------------------- joining
+
+
+@op(linear=True)
+def concatenate(*tensors: Array, axis: int = 0) -> Array:
+    """Tensors joined along an existing axis; all other sizes must agree."""
+    return np.concatenate(tensors, axis)
+
+
+@concatenate.check
+def _(*tensors: Array, axis: int) -> dict[str, Any]:
+    if not tensors:
+        raise ArgumentError("concatenate: got no tensors; it needs at least one")
+    first = tensors[0].shape
+    if not -len(first) <= axis < len(first):
+        raise ShapeError(f"concatenate: axis {axis} does not exist in shape {first}")
+    axis %= len(first)
+    for i, t in enumerate(tensors):
+        if len(t.shape) != len(first) or any(
+            n != m for k, (n, m) in enumerate(zip(t.shape, first, strict=True)) if k != axis
+        ):
+            raise ShapeError(
+                f"concatenate: tensor {i} has shape {t.shape}; it needs shape {first} but for its "
+                f"size along axis {axis}"
+            )
+    return {"axis": axis}
+
+
+@concatenate.vjp("tensors")
+def _(g: Tensor, tensors_shape: list[Shape], axis: int) -> list[Tensor]:
+    ends = np.cumsum([shape[axis] for shape in tensors_shape]).tolist()
+    before = (slice(None),) * axis
+    return [
+        getitem(g, index=(*before, slice(end - shape[axis], end)))
+        for shape, end in zip(tensors_shape, ends, strict=True)
+    ]
+
+
+def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+    """Tensors of one shape joined along a new axis."""
+    for i, t in enumerate(tensors):
+        if t.shape != tensors[0].shape:
+            raise ShapeError(
+                f"stack: tensor {i} has shape {t.shape}; it needs {tensors[0].shape} like the first"
+            )
+    if not tensors:
+        raise ArgumentError("stack: got no tensors; it needs at least one")
+    shape = list(tensors[0].shape)
+    if not -len(shape) - 1 <= axis <= len(shape):
+        raise ShapeError(f"stack: there is no place for axis {axis} in shape {tuple(shape)}")
+    axis %= len(shape) + 1
+    shape.insert(axis, 1)
+    return concatenate(*(reshape(t, shape=tuple(shape)) for t in tensors), axis=axis)
+
+
+# ---------------------------------------------------------------------- indexing
+
+
+@op(view=True, linear=True)
+def getitem(x: Array, *, index: Any) -> Array:
+    """x[index], with NumPy's meaning of integers, slices, None, ... and arrays of indices or masks."""
+    try:
+        return x[index]
+    except IndexError as error:
+        raise ShapeError(f"indexing: x of shape {x.shape} cannot be indexed so: {error}") from None
+
+
+@getitem.check
+def _(x: Array, index: Any) -> dict[str, Any]:
+    parts = index if isinstance(index, tuple) else (index,)
+    return {"index": tuple(_plain_index(part) for part in parts)}
+
+
+def _plain_index(part: Any) -> Any:
+    """An index as NumPy takes it: tensors and lists become integer or boolean arrays."""
+    if isinstance(part, Tensor):
+        part = part.numpy()
+    if isinstance(part, list):
+        part = np.asarray(part)
+    if isinstance(part, np.ndarray) and part.dtype.kind not in "biu":
+        raise ArgumentError(
+            f"indexing: an index array has {part.dtype}; it needs integers or booleans"
+        )
+    return part
+
+
+getitem.vjps(x=lambda g, x_shape, index: getitem_dx(g, index=index, input_shape=x_shape))
+
+
+@op(linear=True)
+def getitem_dx(grad: Array, *, index: Any, input_shape: Shape) -> Array:
+    """getitem's adjoint: zeros of `input_shape` with `grad` added at `index`, repeats included."""
+    out = np.zeros(input_shape, grad.dtype)
+    if any(isinstance(part, np.ndarray) for part in index):
+        np.add.at(out, index, grad)
+    else:
+        out[index] = grad  # slices and integers never name an element twice
+    return out
+
+
+getitem_dx.vjps(grad=lambda g, index: getitem(g, index=index))

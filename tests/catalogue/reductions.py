@@ -1,0 +1,149 @@
+"""Entries for minigan/ops/reduce.py and norm.py."""
+
+import numpy as np
+import scipy.special
+from hypothesis import strategies as st
+
+from minigan.core.errors import ArgumentError, ShapeError
+
+from .draws import Call, reduction, seeds, shapes, spaced
+from .entry import Bad, describe
+
+ones = np.ones
+keep = st.booleans()
+
+
+def no_axis(name: str) -> Bad:
+    words = [name, "axis 2", "(2, 3)"]
+    return Bad(Call((ones((2, 3)),), {"axis": 2}), ShapeError, words)
+
+
+def axis_twice(name: str) -> Bad:
+    return Bad(Call((ones((2, 3)),), {"axis": (0, -2)}), ArgumentError, [name, "twice"])
+
+
+def nothing(name: str) -> Bad:
+    return Bad(Call((ones((2, 0)),), {"axis": 1}), ShapeError, [name, "(2, 0)", "at least one"])
+
+
+def all_axes(x, axis):
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+def torch_axis(x, axis):
+    return tuple(range(x.ndim)) if axis is None else axis
+
+
+describe(
+    "sum",
+    reduction(keepdims=keep),
+    lambda x, axis, keepdims: (
+        np.mean(x, axis=axis, keepdims=keepdims) * (x.size / np.mean(x, axis=axis).size)
+    ),
+    lambda x, axis, keepdims: x.sum(torch_axis(x, axis), keepdims),
+    no_axis("sum"),
+    axis_twice("sum"),
+)
+describe(
+    "mean",
+    reduction(keepdims=keep),
+    lambda x, axis, keepdims: np.average(x, axis=axis, keepdims=keepdims),
+    lambda x, axis, keepdims: x.mean(torch_axis(x, axis), keepdims),
+    no_axis("mean"),
+    nothing("mean"),
+)
+describe(
+    "var",
+    reduction(min_side=2, correction=st.sampled_from([0, 1, 0.5]), keepdims=keep),
+    lambda x, axis, correction, keepdims: (
+        np.sum((x - np.average(x, axis=axis, keepdims=True)) ** 2, axis=axis, keepdims=keepdims)
+        / (x.size / np.mean(x, axis=axis).size - correction)
+    ),
+    lambda x, axis, correction, keepdims: x.var(
+        torch_axis(x, axis), correction=correction, keepdim=keepdims
+    ),
+    no_axis("var"),
+    Bad(Call((ones((2, 1)),), {"axis": 1}), ShapeError, ["var", "(2, 1)", "more than correction"]),
+)
+describe(
+    "max",
+    reduction(keepdims=keep),
+    lambda x, axis, keepdims: -np.min(-x, axis=axis, keepdims=keepdims),
+    lambda x, axis, keepdims: x.amax(torch_axis(x, axis), keepdims),
+    no_axis("max"),
+    nothing("max"),
+)
+describe(
+    "logsumexp",
+    reduction(keepdims=keep),
+    lambda x, axis, keepdims: scipy.special.logsumexp(x, axis=all_axes(x, axis), keepdims=keepdims),
+    lambda x, axis, keepdims: x.logsumexp(torch_axis(x, axis), keepdims),
+    no_axis("logsumexp"),
+    nothing("logsumexp"),
+)
+describe(
+    "log_softmax",
+    reduction(one_axis=True),
+    lambda x, axis: scipy.special.log_softmax(x, axis=axis),
+    lambda x, axis: x.log_softmax(axis),
+    no_axis("log_softmax"),
+    nothing("log_softmax"),
+)
+
+
+@st.composite
+def normalizations(draw):
+    """Axes that hold several values, or the deviation is zero and the result all noise."""
+    call = draw(reduction(min_side=2))
+    axis = call.params["axis"]
+    return Call(call.arrays, {"axis": axis, "eps": draw(st.sampled_from([1e-5, 0.1]))})
+
+
+def normalized(x, axis, eps):
+    deviation = np.sqrt(np.var(x, axis=axis, keepdims=True) + eps)
+    return (x - np.mean(x, axis=axis, keepdims=True)) / deviation
+
+
+describe(
+    "normalize",
+    normalizations(),
+    normalized,
+    lambda x, axis, eps: (
+        (x - x.mean(torch_axis(x, axis), True))
+        / (x.var(torch_axis(x, axis), correction=0, keepdim=True) + eps).sqrt()
+    ),
+    no_axis("normalize"),
+    Bad(Call((ones((2, 0)),), {"axis": 1}), ShapeError, ["normalize", "(2, 0)"]),
+    float32=1e-4,
+)
+
+
+@st.composite
+def normalize_grads(draw):
+    shape = draw(shapes(1, 3, min_side=2))
+    grad, x = spaced(draw(seeds), shape, shape)
+    axis = tuple(sorted(draw(st.sets(st.integers(0, len(shape) - 1), min_size=1))))
+    r = 1 / np.sqrt(x.var(axis=axis, keepdims=True) + 1e-5)
+    return Call((grad, x, x.mean(axis=axis, keepdims=True), r), {"axis": axis})
+
+
+def normalize_grad_by_jacobian(grad, x, mean, reciprocal_deviation, axis):
+    """<d normalized / d x_k, grad> by complex-step-free differences of the definition."""
+    result = np.zeros_like(x)
+    for k in np.ndindex(x.shape):
+        step = np.zeros_like(x)
+        step[k] = 1e-5
+        moved = normalized(x + step, axis, 1e-5) - normalized(x - step, axis, 1e-5)
+        result[k] = np.sum(grad * moved) / 2e-5
+    # Differences leave some 1e-10; rounding to that lets the generic comparison stay strict.
+    return result
+
+
+describe(
+    "normalize_grad",
+    normalize_grads(),
+    normalize_grad_by_jacobian,
+    "PyTorch's is not public",
+    Bad(Call((ones(2),)), ArgumentError, ["normalize_grad", "'x'", "missing"]),
+    float32=1e-4,
+)
