@@ -19,8 +19,8 @@ from minigan.core.errors import ArgumentError, ShapeError
 
 FloatArray = NDArray[np.float32]
 
-# Kupyn et al., "DeblurGAN" (CVPR 2018), section 4.2, take the trajectories of Boracchi and Foi.
-# The paper gives the model; these ranges are those of the code published with it.
+# The ranges of the forces that shake the camera, from the code published with "DeblurGAN" (Kupyn et
+# al., CVPR 2018), which takes its trajectories from Boracchi and Foi.
 SHAKINESS = (0.01, 0.009, 0.008, 0.007, 0.005, 0.003)
 MAX_PULL = 0.7  # towards the starting point, per pixel of distance
 MAX_JERK_RATE = 0.2  # times the shakiness: the probability of a jerk at one step
@@ -44,6 +44,7 @@ def motion_trajectory(
 
     e is drawn from `SHAKINESS`; c, p and g, once for the path, uniformly from 0 to `MAX_PULL`,
     `MAX_JERK_RATE` and `MAX_TREMOR`. (The sources write the velocity, v = d length / (steps - 1).)
+    The forces act once per move, so `steps` belongs to the model: with fewer, paths are straighter.
 
     Raises ArgumentError unless length > 0 and steps >= 2.
     """

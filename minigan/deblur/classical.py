@@ -33,7 +33,7 @@ RICHARDSON_LUCY_ITERATIONS = 8  # of 4 to 20: 34.73 / .913 and 31.16 / .874
 UNSHARP_RADIUS = 1.5  # of .5 to 3, together with
 UNSHARP_AMOUNT = 0.2  # of .1 to .8: 33.71 / .880 and 29.31 / .800
 
-# Below this share of its strength, a frequency counts as extinguished by the blur.
+# Below this share of its strength, a frequency is lost: float32 leaves nothing of it to divide.
 EXTINCT = 1e-6
 # A quarter of an 8-bit level: where Richardson-Lucy predicts less, its quotient is noise.
 DARK = 1e-3
@@ -49,8 +49,8 @@ def inverse_filter(blurry: FloatArray, kernel: FloatArray) -> FloatArray:
 
     def restore(plane: Plane, kernel: FloatArray) -> Plane:
         transfer = np.fft.rfft2(_origin_at_corner(kernel, plane.shape))
-        passed = np.abs(transfer) > EXTINCT
-        spectrum = np.where(passed, np.fft.rfft2(plane) / np.where(passed, transfer, 1), 0)
+        spectrum = np.zeros_like(transfer)
+        np.divide(np.fft.rfft2(plane), transfer, out=spectrum, where=np.abs(transfer) > EXTINCT)
         return np.fft.irfft2(spectrum, s=plane.shape).astype(np.float32, copy=False)
 
     return _restore_planes("inverse_filter", restore, blurry, kernel)

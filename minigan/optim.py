@@ -1,0 +1,220 @@
+"""Optimisers: each turns the gradients of parameters into a step, in place; and schedules of rates.
+
+w is a parameter, g its gradient, lr the learning rate. Where a rule exists in several forms, it is
+PyTorch's, so that its documentation applies and tests can compare.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigan.core.errors import ArgumentError
+from minigan.core.tensor import Array, Tensor
+
+
+class Optimizer:
+    """What all optimisers share: the parameters, the rate, and a state of arrays beside each parameter.
+
+    Subclasses name their arrays in `slots` and define `update(w, g, *arrays)`, which changes w and the
+    arrays in place.
+    """
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Tensor], lr: float):
+        self.params = list(params)
+        if not self.params:
+            raise ArgumentError(f"{type(self).__name__}: got no parameters; it needs at least one")
+        for i, p in enumerate(self.params):
+            if not isinstance(p, Tensor) or not (p.requires_grad and p.is_leaf):
+                raise ArgumentError(
+                    f"{type(self).__name__}: parameter {i} is no leaf that requires a gradient"
+                )
+        if not lr >= 0:
+            raise ArgumentError(
+                f"{type(self).__name__}: lr is {lr}; it needs a number of at least 0"
+            )
+        self.lr = lr
+        self.steps = 0
+        self.state: dict[str, list[Array]] = {
+            name: [np.zeros_like(p._array) for p in self.params] for name in self.slots
+        }
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        self.steps += 1
+        for i, p in enumerate(self.params):
+            if p.grad is not None:
+                self.update(p._array, p.grad._array, *(self.state[name][i] for name in self.slots))
+                p._version[0] += 1
+
+    def update(self, w: Array, g: Array, *state: Array) -> None:
+        """The rule for one parameter, in place."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Array]:
+        """The count of steps and copies of all arrays, as "momentum.3" for the fourth parameter's."""
+        arrays = {
+            f"{name}.{i}": a.copy() for name in self.slots for i, a in enumerate(self.state[name])
+        }
+        return {"steps": np.array(self.steps), **arrays}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Take over what `state_dict` gave; nothing is changed unless everything fits."""
+        own = self.state_dict()
+        if own.keys() != state.keys() or any(own[k].shape != np.shape(state[k]) for k in own):
+            raise ArgumentError(
+                f"load_state_dict: this is not the state of {type(self).__name__} over "
+                f"{len(self.params)} parameters of these shapes"
+            )
+        self.steps = int(state["steps"])
+        for name in self.slots:
+            for i, array in enumerate(self.state[name]):
+                array[...] = state[f"{name}.{i}"]
+
+
+class SGD(Optimizer):
+    """w <- w - lr g."""
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 1e-3):
+        super().__init__(params, lr)
+
+    def update(self, w: Array, g: Array, *state: Array) -> None:
+        """w <- w - lr g."""
+        w -= self.lr * g
+
+
+class Momentum(Optimizer):
+    """v <- m v + g; w <- w - lr v (Polyak 1964; as in PyTorch's SGD with momentum)."""
+
+    slots = ("velocity",)
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.9):
+        super().__init__(params, lr)
+        self.momentum = _share("Momentum", "momentum", momentum)
+
+    def update(self, w: Array, g: Array, *state: Array) -> None:
+        """v <- m v + g; w <- w - lr v."""
+        (v,) = state
+        v *= self.momentum
+        v += g
+        w -= self.lr * v
+
+
+class RMSprop(Optimizer):
+    """s <- a s + (1 - a) g^2; w <- w - lr g / (sqrt(s) + eps) (Tieleman & Hinton 2012, lecture 6.5)."""
+
+    slots = ("square_average",)
+
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
+    ):
+        super().__init__(params, lr)
+        self.alpha, self.eps = _share("RMSprop", "alpha", alpha), eps
+
+    def update(self, w: Array, g: Array, *state: Array) -> None:
+        """s <- a s + (1 - a) g^2; w <- w - lr g / (sqrt(s) + eps)."""
+        (s,) = state
+        s *= self.alpha
+        s += (1 - self.alpha) * g * g
+        w -= self.lr * g / (np.sqrt(s) + self.eps)
+
+
+class Adam(Optimizer):
+    """Moments of the gradient, corrected for their start at 0 (Kingma & Ba 2015, algorithm 1).
+
+    m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
+    w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)  at step t.
+    """
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ):
+        super().__init__(params, lr)
+        self.betas = (_share("Adam", "beta 1", betas[0]), _share("Adam", "beta 2", betas[1]))
+        self.eps = eps
+
+    def update(self, w: Array, g: Array, *state: Array) -> None:
+        """One step of the rule above."""
+        (m, v), (b1, b2) = state, self.betas
+        m *= b1
+        m += (1 - b1) * g
+        v *= b2
+        v += (1 - b2) * g * g
+        denominator = np.sqrt(v)
+        denominator *= 1 / math.sqrt(1 - b2**self.steps)
+        denominator += self.eps
+        w -= (self.lr / (1 - b1**self.steps)) * m / denominator
+
+
+def _share(optimizer: str, name: str, value: float) -> float:
+    if not 0 <= value < 1:
+        raise ArgumentError(
+            f"{optimizer}: {name} is {value}; it needs to be at least 0 and below 1"
+        )
+    return value
+
+
+# ---------------------------------------------------------------------- schedules
+
+Schedule = Callable[[int], float]  # the step, counted from 0 -> a factor on the rate
+
+
+def constant() -> Schedule:
+    """The rate as it is."""
+    return lambda step: 1.0
+
+
+def linear_decay(start: int, end: int) -> Schedule:
+    """1 until step `start`, then straight down to 0 at step `end` (DeblurGAN's schedule)."""
+    if not 0 <= start < end:
+        raise ArgumentError(f"linear_decay: from {start} to {end}; it needs 0 <= start < end")
+    return lambda step: min(1.0, max(0.0, (end - step) / (end - start)))
+
+
+def cosine_decay(end: int, floor: float = 0.0, warmup: int = 0) -> Schedule:
+    """Straight up over `warmup` steps, then half a cosine down to `floor` at step `end`.
+
+    Loshchilov & Hutter 2017, equation 5, without restarts.
+    """
+    if not 0 <= warmup < end:
+        raise ArgumentError(f"cosine_decay: warmup {warmup} of {end}; it needs 0 <= warmup < end")
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = min(1.0, (step - warmup) / (end - warmup))
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return factor
+
+
+class Scheduled:
+    """An optimiser whose rate follows a schedule: call `step()` in place of the optimiser's."""
+
+    def __init__(self, optimizer: Optimizer, schedule: Schedule):
+        self.optimizer, self.schedule = optimizer, schedule
+        self.base_lr = optimizer.lr
+
+    def step(self) -> None:
+        """Set the rate for this step, then take it."""
+        self.optimizer.lr = self.base_lr * self.schedule(self.optimizer.steps)
+        self.optimizer.step()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.optimizer, name)
