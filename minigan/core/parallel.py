@@ -27,10 +27,16 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     On leaving, BLAS has as many threads as before; what the user's own NumPy code did outside is
     never changed.
     """
-    count = count or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
-    count = count or os.cpu_count() or 1
+    count = count or _processors()
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         yield Workers(pool, count)
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Workers:
