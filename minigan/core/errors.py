@@ -8,6 +8,7 @@ MiniganError
 │   ├── FreedGraphError     a backward pass has already used this graph up
 │   ├── VersionError        a saved tensor was written to before its gradient was taken
 │   └── NoGradientError     an operation without a derivative stands in the way
+├── GradientMismatchError  a gradient differs from its finite difference  (also an AssertionError)
 ├── NonFiniteError      NaN or infinity where training cannot go on
 ├── MissingExtraError   an optional library is not installed      (also an ImportError)
 └── FileError           a file or folder of the user's cannot be used
@@ -54,6 +55,10 @@ class NoGradientError(GraphError):
     """An operation has no derivative with respect to an argument that needs one."""
 
 
+class GradientMismatchError(MiniganError, AssertionError):
+    """The engine's gradient differs from the finite difference."""
+
+
 class NonFiniteError(MiniganError, ArithmeticError):
     """A value became NaN or infinite."""
 
@@ -76,6 +81,12 @@ class ModelFileError(FileError):
 
 class OutputPathError(FileError):
     """A path cannot be written to."""
+
+
+def brief(value: object) -> str:
+    """A wrong value as a message shows it: its repr if that is short, otherwise its type."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 and "\n" not in shown else f"a {type(value).__name__}"
 
 
 def require(module: str, extra: str, purpose: str):

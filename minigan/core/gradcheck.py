@@ -12,14 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minigan.core.engine import grad
-from minigan.core.errors import ArgumentError, MiniganError
+from minigan.core.errors import ArgumentError, GradientMismatchError
 from minigan.core.tensor import Array, Shape, Tensor
 
 Outputs = Tensor | Sequence[Tensor]
-
-
-class GradientMismatchError(MiniganError, AssertionError):
-    """The engine's gradient differs from the finite difference."""
 
 
 def gradcheck(
@@ -40,15 +36,7 @@ def gradcheck(
     |engine - difference| <= atol + rtol |difference|. Returns True or raises GradientMismatchError,
     which names the input and the element that differ most.
     """
-    varied = [i for i, t in enumerate(inputs) if t.requires_grad]
-    if not varied:
-        raise ArgumentError("gradcheck: no input requires a gradient; it needs at least one")
-    for i in varied:
-        if inputs[i].dtype != np.float64:
-            raise ArgumentError(
-                f"gradcheck: input {i} has dtype {inputs[i].dtype}; it needs float64, because "
-                "differences drown in float32's rounding"
-            )
+    varied = _varied("gradcheck", inputs)
     outputs = _listed(function(*inputs))
     rng = np.random.default_rng(seed)
     weights = [_random(rng, t.shape) for t in outputs]
@@ -75,7 +63,7 @@ def gradgradcheck(
 ) -> bool:
     """Compare second derivatives: gradcheck of the gradient, in the inputs and in what flows in."""
     rng = np.random.default_rng(seed + 1)
-    varied = [i for i, t in enumerate(inputs) if t.requires_grad]
+    varied = _varied("gradgradcheck", inputs)
     outputs = [t for t in _listed(function(*inputs)) if t.requires_grad]
     flows = [Tensor(_random(rng, t.shape)).requires_grad_() for t in outputs]
     n = len(inputs)
@@ -88,6 +76,20 @@ def gradgradcheck(
     if not flows:
         return True  # the function is constant, and so is its gradient
     return gradcheck(gradient, [*inputs, *flows], eps=eps, rtol=rtol, atol=atol, seed=seed)
+
+
+def _varied(check: str, inputs: Sequence[Tensor]) -> list[int]:
+    """The places of the inputs that require a gradient; there must be one, and all in float64."""
+    varied = [i for i, t in enumerate(inputs) if t.requires_grad]
+    if not varied:
+        raise ArgumentError(f"{check}: no input requires a gradient; it needs at least one")
+    for i in varied:
+        if inputs[i].dtype != np.float64:
+            raise ArgumentError(
+                f"{check}: input {i} has dtype {inputs[i].dtype}; it needs float64, because "
+                "differences drown in float32's rounding"
+            )
+    return varied
 
 
 def _random(rng: np.random.Generator, shape: Shape) -> Array:

@@ -8,8 +8,9 @@ number of shards (sums are taken in another order), never on the number of threa
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from minigan.core.engine import grad
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.tensor import Array, Tensor, enable_grad
+from minigan.core.tensor import Array, Tensor, enable_grad, mode, set_grad_enabled
 
 
 @contextmanager
@@ -27,9 +28,15 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     On leaving, BLAS has as many threads as before; what the user's own NumPy code did outside is
     never changed.
     """
-    count = count or _processors()
+    count = _processors() if count is None else _at_least_1("workers: count", count)
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         yield Workers(pool, count)
+
+
+def _at_least_1(what: str, number: int) -> int:
+    if not isinstance(number, int | np.integer) or number < 1:
+        raise ArgumentError(f"{what} is {number!r}; it needs a positive integer")
+    return int(number)
 
 
 def _processors() -> int:
@@ -45,10 +52,33 @@ class Workers:
     def __init__(self, pool: ThreadPoolExecutor, count: int):
         self._pool = pool
         self.count = count
+        self._thread = threading.local()  # .is_ours in the pool's own threads
 
     def map(self, function: Callable[..., object], *items: Sequence[object]) -> list:
-        """function(*one of each) for all of them, at the same time; results in order."""
-        return list(self._pool.map(function, *items))
+        """function(*one of each) for all of them, at the same time; results in order.
+
+        The caller's gradient mode holds in the threads too. When calls fail, the first of them in
+        order raises here, once no call runs any more; those that had not begun are dropped.
+        """
+        recording = mode.recording
+
+        def run(*arguments: object) -> object:
+            self._thread.is_ours = True
+            with set_grad_enabled(recording):
+                return function(*arguments)
+
+        calls = list(zip(*items, strict=True))
+        if getattr(self._thread, "is_ours", False):
+            # Called from inside a call: waiting here for a free thread could be waiting for ever.
+            return [function(*call) for call in calls]
+        futures = [self._pool.submit(run, *call) for call in calls]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+        return [future.result() for future in futures]
 
     def gradients(
         self,
@@ -63,30 +93,30 @@ class Workers:
                     the shard's samples, and named numbers to report, means as well
         parameters  leaves; their `.grad` is replaced
         batch       arrays with the samples along their first axis
-        shards      how many parts (default: the threads, but no more than samples)
+        shards      how many parts (default: the threads), but no more than samples
 
         Returns the mean over the batch of what `loss` reported, with the loss itself as "loss".
-        Layers that mix samples, such as batch norm in training, see one shard at a time.
+        Layers that mix samples, such as batch norm in training, see one shard at a time. With more
+        than one shard, what `loss` draws (dropout) or counts (running statistics) depends on which
+        thread comes first: the same bits again are promised only where it does neither.
         """
-        parts = _split(batch, shards or self.count)
+        shards = self.count if shards is None else _at_least_1("gradients: shards", shards)
+        parts = _split(batch, shards)
         sizes = [len(part[0]) for part in parts]
 
         def one(part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
             with enable_grad():
                 value, report = loss(*part)
                 found = grad(value, parameters)
-            return {"loss": float(value), **report}, [g._array for g in found]
+            return {**report, "loss": float(value)}, [g._array for g in found]
 
         results = self.map(one, parts) if len(parts) > 1 else [one(parts[0])]
-        weights = [np.float32(size / sum(sizes)) for size in sizes]
+        weights = [size / sum(sizes) for size in sizes]
         for i, parameter in enumerate(parameters):
-            parameter.grad = Tensor(_weighted_sum([g[i] for _, g in results], weights))
+            total = _weighted_sum([gradients[i] for _, gradients in results], weights)
+            parameter.grad = Tensor(total, None, None, parameter.device)
         return {
-            name: float(
-                sum(
-                    float(w) * report[name] for w, (report, _) in zip(weights, results, strict=True)
-                )
-            )
+            name: sum(w * float(report[name]) for w, (report, _) in zip(weights, results, strict=True))
             for name in results[0][0]
         }
 
@@ -95,20 +125,22 @@ def _split(batch: Sequence[Array], shards: int) -> list[list[Array]]:
     """Consecutive parts of equal size, the first ones larger by one where it does not divide."""
     if not batch:
         raise ArgumentError("gradients: the batch is empty; it needs at least one array")
-    count = len(batch[0])
-    if any(len(array) != count for array in batch) or count == 0:
-        sizes = [len(array) for array in batch]
+    shapes = [np.shape(array) for array in batch]
+    count = shapes[0][0] if shapes[0] else 0
+    if count == 0 or any(shape[:1] != (count,) for shape in shapes):
+        described = ", ".join(map(str, shapes))
         raise ShapeError(
-            f"gradients: the arrays of the batch hold {sizes} samples; they need equally many"
+            f"gradients: the arrays of the batch have the shapes {described}; they need equally "
+            "many samples along the first axis, at least one"
         )
     ends = np.cumsum([len(part) for part in np.array_split(range(count), min(shards, count))])
     starts = [0, *ends[:-1]]
     return [[array[a:b] for array in batch] for a, b in zip(starts, ends, strict=True)]
 
 
-def _weighted_sum(gradients: Sequence[Array], weights: Sequence[np.float32]) -> Array:
+def _weighted_sum(gradients: Sequence[Array], weights: Sequence[float]) -> Array:
     """w_0 g_0 + w_1 g_1 + ..., always from left to right."""
-    total = gradients[0] * weights[0]
-    for gradient, weight in zip(gradients[1:], weights[1:], strict=True):
+    total = np.zeros_like(gradients[0])
+    for gradient, weight in zip(gradients, weights, strict=True):
         total += gradient * weight
     return total

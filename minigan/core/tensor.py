@@ -1,15 +1,15 @@
 """Tensor: an array, and its place in the graph.
 
-A Tensor is what users hold. The graph behind it (`minigan.core.op.Node`) holds nodes and arrays, never
-Tensors, so that no reference cycle exists and memory is freed as soon as the last reference goes.
+A Tensor is what users hold. The graph behind it, made of `Node`s, holds nodes and arrays, never Tensors, so that no reference cycle exists and memory is freed as soon as the last reference goes.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ContextDecorator
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from minigan import devices
-from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.errors import ArgumentError, ShapeError, brief
 from minigan.devices import Array
 
 if TYPE_CHECKING:
@@ -39,12 +39,30 @@ class _Mode(threading.local):
 mode = _Mode()
 
 
-class set_grad_enabled(ContextDecorator):  # noqa: N801 - reads as a function, like PyTorch's
-    """Record operations inside the block, or do not; the mode belongs to the current thread."""
+class set_grad_enabled:  # noqa: N801 - reads as a function, like PyTorch's
+    """Record operations inside the block, or do not; the mode belongs to the current thread.
+
+    It decorates functions too.
+    """
 
     def __init__(self, enabled: bool):
         self.enabled = enabled
         self._before: list[bool] = []
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        if inspect.isgeneratorfunction(function):
+            raise ArgumentError(
+                f"no_grad: {function.__name__} is a generator, whose body runs after the call; "
+                "it needs the block inside, and no yield within the block"
+            )
+
+        @functools.wraps(function)
+        def inside(*args: Any, **kwargs: Any) -> Any:
+            # A block of its own for each call: threads that share one would restore each other's mode.
+            with set_grad_enabled(self.enabled):
+                return function(*args, **kwargs)
+
+        return inside
 
     def __enter__(self) -> None:
         self._before.append(mode.recording)
@@ -132,9 +150,8 @@ class Tensor:
 
     _array: Array
     _node: Node | None
-    _version: list[
-        int
-    ]  # one cell, shared by views and detached copies: how often it was written to
+    # One cell, shared by views and detached copies: how often the memory was written to.
+    _version: list[int]
     device: str
     grad: Tensor | None
 
@@ -209,9 +226,13 @@ class Tensor:
 
     def item(self) -> float | int | bool:
         """The value of a tensor of one element as a Python number."""
+        return self._only_element("item")
+
+    def _only_element(self, operation: str) -> float | int | bool:
         if self._array.size != 1:
             raise ShapeError(
-                f"item: a tensor of shape {self.shape} has {self._array.size} elements; it needs one"
+                f"{operation}: a tensor of shape {self.shape} has {self._array.size} elements; "
+                "it needs one"
             )
         return self._array.item()
 
@@ -220,13 +241,13 @@ class Tensor:
         return self._array.tolist()
 
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._only_element("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._only_element("int"))
 
     def __bool__(self) -> bool:
-        return bool(self.item())
+        return bool(self._only_element("bool"))
 
     def detach(self) -> Tensor:
         """The same memory outside the graph; it shares the version, so a later write is noticed."""
@@ -256,7 +277,16 @@ class Tensor:
                 f"copy_: this tensor was made by {self._node.name}; "  # type: ignore[union-attr]
                 "tensors inside a graph are not written to"
             )
-        array = as_array(source, self.dtype)
+        if not self._array.flags.writeable:
+            raise ArgumentError(
+                f"copy_: this tensor of shape {self.shape} shows the elements of another one "
+                "repeatedly; it needs memory of its own (minigan.tensor makes a copy)"
+            )
+        array = as_array(source, self.dtype if self.dtype.kind == "f" else None, "copy_: source")
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise ArgumentError(
+                f"copy_: source has dtype {array.dtype}; it needs one that fits into {self.dtype}"
+            )
         try:
             np.copyto(self._array, array, casting="same_kind")
         except ValueError:
@@ -266,6 +296,15 @@ class Tensor:
             ) from None
         self._version[0] += 1
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What `copy`, `deepcopy` and `pickle` take along: everything but the place in a graph."""
+        if not self.is_leaf:
+            raise ArgumentError(
+                f"copy: this tensor was made by {self._node.name}; "  # type: ignore[union-attr]
+                "it needs a leaf (use detach() for a tensor outside the graph)"
+            )
+        return _restored, (self._array, self._version, self.device, self.requires_grad, self.grad)
 
     # ------------------------------------------------------------------ the chain rule
 
@@ -351,21 +390,49 @@ def _leaf_node(tensor: Tensor) -> Node:
     return node
 
 
-def as_array(values: TensorLike, dtype: npt.DTypeLike | None = None) -> Array:
-    """`values` as an array: floating-point values in `dtype` (default float32), integers as they are."""
+def _restored(
+    array: Array, version: list[int], device: str, requires_grad: bool, grad: Tensor | None
+) -> Tensor:
+    """A copied leaf: with a node of its own, or its gradient would go to the original."""
+    result = Tensor(array, None, version, device)
+    result.grad = grad
+    return result.requires_grad_(requires_grad)
+
+
+def as_array(
+    values: TensorLike, dtype: npt.DTypeLike | None = None, name: str = "tensor: values"
+) -> Array:
+    """`values` as an array: floating-point values in `dtype` (default float32), integers as they are.
+
+    Errors begin with `name`: the operation and the argument.
+    """
     if isinstance(values, Tensor):
         return values._array
     try:
         array = np.asarray(values)
-    except ValueError as error:
-        raise ShapeError(f"tensor: the values do not form a rectangular array ({error})") from None
+    except ValueError:
+        raise ShapeError(
+            f"{name}: the rows differ in length; every axis needs rows of one length"
+        ) from None
     if array.dtype.kind == "f":
         return array.astype(dtype or DEFAULT_DTYPE, copy=False)
     if array.dtype.kind not in "biu":
-        raise ArgumentError(
-            f"tensor: values of type {array.dtype} cannot be held; numbers or booleans are needed"
-        )
+        raise ArgumentError(f"{name} is {brief(values)}; it needs numbers or booleans")
     return array
+
+
+def as_dtype(operation: str, dtype: npt.DTypeLike) -> np.dtype:
+    """`dtype` as NumPy's: floating, integer or boolean, or an error that names the operation."""
+    try:
+        result = None if dtype is None else np.dtype(dtype)
+    except TypeError:
+        result = None
+    if result is None or result.kind not in "fbiu":
+        raise ArgumentError(
+            f"{operation}: dtype is {brief(dtype)}; it needs a type of real numbers or booleans, "
+            "such as minigan.float32"
+        )
+    return result
 
 
 def tensor(
@@ -386,7 +453,7 @@ def tensor(
     device = devices.available(device or "cpu")
     if dtype is None and isinstance(values, Tensor):
         dtype = values.dtype
-    array = as_array(values, dtype)
+    array = as_array(values, None if dtype is None else as_dtype("tensor", dtype))
     array = np.array(array, dtype=dtype or array.dtype, order="C", copy=True)
     result = Tensor(array, None, None, device)
     return result.requires_grad_() if requires_grad else result

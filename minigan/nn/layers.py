@@ -1,14 +1,16 @@
-"""Layers under PyTorch's names, with PyTorch's argument order and initial values."""
+"""Layers under PyTorch's names, with PyTorch's initial values and, where an argument exists there,
+its name and place (but for Upsample, which takes the scale factor first, and no size).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigan import ops
-from minigan.core.errors import ArgumentError
+from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.tensor import Tensor
 from minigan.nn import init
 from minigan.nn.module import Module, parameter
@@ -24,9 +26,13 @@ class Sequential(Module):
     def __init__(self, *layers: Module):
         super().__init__()
         for i, layer in enumerate(layers):
+            if not isinstance(layer, Module):
+                raise ArgumentError(
+                    f"Sequential: layer {i} is a {type(layer).__name__}; it needs a Module"
+                )
             setattr(self, str(i), layer)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Module]:
         return (layer for _, layer in self.children())
 
     def __len__(self) -> int:
@@ -47,6 +53,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True):
         super().__init__()
+        _check_positive("Linear", in_features=in_features, out_features=out_features)
         shape = (out_features, in_features)
         self.weight = parameter(init.default_uniform(shape, in_features))
         self.bias = parameter(init.default_uniform((out_features,), in_features)) if bias else None
@@ -80,7 +87,12 @@ class Conv2d(Module):
         fan = init.fan_in(shape)
         self.weight = parameter(init.default_uniform(shape, fan))
         self.bias = parameter(init.default_uniform((out_channels,), fan)) if bias else None
-        self.how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+        self.how: dict[str, Any] = {
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": groups,
+        }
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H', W')."""
@@ -89,7 +101,8 @@ class Conv2d(Module):
     def describe(self) -> str:
         o, c, kh, kw = self.weight.shape
         settings = ", ".join(f"{name}={value}" for name, value in self.how.items())
-        return f"{c * self.how['groups']}, {o}, kernel_size=({kh}, {kw}), {settings}"  # type: ignore[operator]
+        sizes = f"{c * self.how['groups']}, {o}, kernel_size=({kh}, {kw})"
+        return f"{sizes}, {settings}, bias={self.bias is not None}"
 
 
 class ConvTranspose2d(Module):
@@ -129,15 +142,23 @@ class ConvTranspose2d(Module):
     def describe(self) -> str:
         c, o, kh, kw = self.weight.shape
         settings = ", ".join(f"{name}={value}" for name, value in self.how.items())
-        return f"{c}, {o * self.how['groups']}, kernel_size=({kh}, {kw}), {settings}"
+        sizes = f"{c}, {o * self.how['groups']}, kernel_size=({kh}, {kw})"
+        return f"{sizes}, {settings}, bias={self.bias is not None}"
 
 
 def _check_groups(layer: str, in_channels: int, out_channels: int, groups: int) -> None:
-    if min(in_channels, out_channels, groups) < 1 or in_channels % groups or out_channels % groups:
+    _check_positive(layer, in_channels=in_channels, out_channels=out_channels, groups=groups)
+    if in_channels % groups or out_channels % groups:
         raise ArgumentError(
             f"{layer}: got {in_channels} input and {out_channels} output channels in {groups} groups; "
-            "it needs positive numbers of channels that the groups divide"
+            "it needs numbers of channels that the groups divide"
         )
+
+
+def _check_positive(layer: str, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise ArgumentError(f"{layer}: {name} is {size!r}; it needs a positive integer")
 
 
 class MaxPool2d(Module):
@@ -210,8 +231,9 @@ class ZeroPad2d(ReflectionPad2d):
 class InstanceNorm2d(Module):
     """Each channel of each image normalised over its pixels; `affine` adds a weight and a bias."""
 
-    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False):
+    def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False):
         super().__init__()
+        _check_positive("InstanceNorm2d", num_features=num_features)
         self.num_features, self.eps = num_features, eps
         self.weight = parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = parameter(np.zeros(num_features, np.float32)) if affine else None
@@ -233,6 +255,7 @@ class BatchNorm2d(Module):
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True
     ):
         super().__init__()
+        _check_positive("BatchNorm2d", num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight = parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = parameter(np.zeros(num_features, np.float32)) if affine else None
@@ -242,9 +265,7 @@ class BatchNorm2d(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape; training also updates the running statistics."""
-        if self.training:
-            self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
-        return ops.batch_norm(
+        y = ops.batch_norm(
             x,
             self.running_mean,
             self.running_var,
@@ -254,16 +275,22 @@ class BatchNorm2d(Module):
             momentum=self.momentum,
             eps=self.eps,
         )
+        if self.training:  # after the statistics: a batch that was refused does not count
+            self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
+        return y
 
     def describe(self) -> str:
-        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+        affine = self.weight is not None
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, affine={affine}"
 
 
 class Dropout(Module):
     """Elements set to 0 with probability p, when training; masks come from `generator`."""
 
-    def __init__(self, p: float = 0.5, generator: Generator | None = None):
+    def __init__(self, p: float = 0.5, *, generator: Generator | None = None):
         super().__init__()
+        if not isinstance(p, int | float) or not 0 <= p <= 1:
+            raise ArgumentError(f"Dropout: p is {p!r}; it needs a probability from 0 to 1")
         self.p, self.generator = p, generator
 
     def forward(self, x: Tensor) -> Tensor:
@@ -285,20 +312,26 @@ class Flatten(Module):
         """(N, C, H, W) -> (N, C H W) by default."""
         return ops.flatten(x, self.start_dim, self.end_dim)
 
+    def describe(self) -> str:
+        return f"{self.start_dim}, {self.end_dim}"
+
 
 class Unflatten(Module):
-    """The axis `dim` split into the given sizes."""
+    """The axis `dim` split into axes of the given sizes, one of which may be -1."""
 
-    def __init__(self, dim: int, sizes: Sequence[int]):
+    def __init__(self, dim: int, unflattened_size: Sequence[int]):
         super().__init__()
-        self.dim, self.sizes = dim, tuple(sizes)
+        self.dim, self.unflattened_size = dim, tuple(unflattened_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C H W) -> (N, C, H, W) for dim = 1."""
-        return x.reshape(*x.shape[: self.dim], *self.sizes, *x.shape[self.dim + 1 :])
+        if not -x.ndim <= self.dim < x.ndim:
+            raise ShapeError(f"Unflatten: axis {self.dim} does not exist in shape {x.shape}")
+        axis = self.dim % x.ndim
+        return x.reshape(*x.shape[:axis], *self.unflattened_size, *x.shape[axis + 1 :])
 
     def describe(self) -> str:
-        return f"{self.dim}, {self.sizes}"
+        return f"{self.dim}, {self.unflattened_size}"
 
 
 class ReLU(Module):

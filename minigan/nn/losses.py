@@ -1,4 +1,7 @@
-"""Losses, each a mean over all elements (or samples), as scalar tensors."""
+"""Losses, each a mean over all elements (or samples), as scalar tensors.
+
+A target has the shape of x, or is a single number that stands for all elements.
+"""
 
 from __future__ import annotations
 
@@ -9,33 +12,38 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.tensor import Tensor, TensorLike
 
 
-def _same_shape(loss: str, x: Tensor, target: TensorLike) -> None:
-    if isinstance(target, Tensor) and target.shape != x.shape:
+def _like(loss: str, x: Tensor, target: TensorLike) -> Tensor | float:
+    """`target` as numbers of x's kind: one for each element (nothing broadcasts), or one for all."""
+    if not isinstance(target, Tensor):
+        if np.ndim(target) == 0:
+            return float(target)  # type: ignore[arg-type]
+        target = Tensor(np.asarray(target, x.dtype))
+    if target.shape != x.shape:
         raise ShapeError(
             f"{loss}: target has shape {target.shape}; it needs {x.shape} like the input"
         )
+    return target if target.dtype.kind == "f" else target.to(x.dtype)
 
 
 def l1_loss(x: Tensor, target: TensorLike) -> Tensor:
     """mean |x - target|."""
-    _same_shape("l1_loss", x, target)
-    return ops.abs(x - target).mean()
+    return ops.abs(x - _like("l1_loss", x, target)).mean()
 
 
 def mse_loss(x: Tensor, target: TensorLike) -> Tensor:
     """mean (x - target)^2."""
-    _same_shape("mse_loss", x, target)
-    difference = x - target
+    difference = x - _like("mse_loss", x, target)
     return (difference * difference).mean()
 
 
 def binary_cross_entropy_with_logits(x: Tensor, target: TensorLike) -> Tensor:
     """mean of -(t log s(x) + (1 - t) log(1 - s(x))) for logits x, where s is the logistic function.
 
-    As softplus(x) - t x, which neither overflows nor takes the logarithm of 0.
+    As t softplus(-x) + (1 - t) softplus(x), which does not overflow, take the logarithm of 0, or
+    lose a small loss in the difference of two large numbers.
     """
-    _same_shape("binary_cross_entropy_with_logits", x, target)
-    return (ops.softplus(x) - target * x).mean()
+    t = _like("binary_cross_entropy_with_logits", x, target)
+    return (t * ops.softplus(-x) + (1 - t) * ops.softplus(x)).mean()
 
 
 def cross_entropy(x: Tensor, target: TensorLike) -> Tensor:

@@ -15,7 +15,7 @@ from minigan.core.tensor import Array, Tensor
 
 def parameter(array: Array) -> Tensor:
     """A leaf that a Module trains: the array itself, with requires_grad."""
-    return Tensor(np.ascontiguousarray(array)).requires_grad_()
+    return Tensor(np.asarray(array, order="C")).requires_grad_()
 
 
 class Module:
@@ -59,13 +59,13 @@ class Module:
                 yield f"{path}.{name}" if path else name, value
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """The trained tensors with their full names."""
-        return (
-            (name, t)
-            for path, module in self.named_modules()
-            for name, t in module._own_tensors(path)
-            if name.rpartition(".")[2] not in module.buffers
-        )
+        """The trained tensors with their full names; a shared one once, under its first name."""
+        first: dict[int, tuple[str, Tensor]] = {}
+        for path, module in self.named_modules():
+            for name, tensor in module._own_tensors(path):
+                if name.rpartition(".")[2] not in module.buffers:
+                    first.setdefault(id(tensor), (name, tensor))
+        return iter(first.values())
 
     def parameters(self) -> list[Tensor]:
         """The trained tensors."""
@@ -95,6 +95,11 @@ class Module:
             devices.available(target)
             return self
         dtype = np.dtype(target)
+        if dtype.kind != "f":
+            raise ArgumentError(
+                f"to: {type(self).__name__} cannot be trained in {dtype}; it needs a device or a "
+                "floating-point dtype"
+            )
         for _, tensor in self.named_tensors():
             if tensor.dtype.kind == "f" and tensor.dtype != dtype:
                 trained = tensor.requires_grad
@@ -102,6 +107,8 @@ class Module:
                 tensor._array = tensor._array.astype(dtype)
                 tensor._version[0] += 1
                 tensor.requires_grad_(trained)
+                if tensor.grad is not None:
+                    tensor.grad = tensor.grad.detach().to(dtype)
         return self
 
     def zero_grad(self) -> None:
@@ -132,6 +139,10 @@ class Module:
             if arrays[name].shape != tensor.shape:
                 raise ShapeError(
                     f"load_state_dict: {name!r} has shape {arrays[name].shape}; it needs {tensor.shape}"
+                )
+            if not np.can_cast(arrays[name].dtype, tensor.dtype, "same_kind"):
+                raise ArgumentError(
+                    f"load_state_dict: {name!r} holds {arrays[name].dtype}; it needs {tensor.dtype}"
                 )
         for name, tensor in own.items():
             tensor.copy_(Tensor(arrays[name].astype(tensor.dtype)))
