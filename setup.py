@@ -1,5 +1,9 @@
-"""Which packages minigan ships; everything else about the distribution stands in pyproject.toml."""
+"""Which packages and data files minigan ships; all else about it stands in pyproject.toml."""
 
 from setuptools import find_packages, setup
 
-setup(packages=find_packages(include=["minigan", "minigan.*"]))
+setup(
+    packages=find_packages(include=["minigan", "minigan.*"]),
+    package_data={"minigan.deblur": ["*.j2"]},
+    include_package_data=False,
+)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
@@ -34,11 +33,11 @@ class Optimizer:
                 raise ArgumentError(
                     f"{type(self).__name__}: parameter {i} is no leaf that requires a gradient"
                 )
-        if not lr >= 0:
-            raise ArgumentError(
-                f"{type(self).__name__}: lr is {lr}; it needs a number of at least 0"
-            )
-        self.lr = lr
+            if any(p is other for other in self.params[:i]):
+                raise ArgumentError(
+                    f"{type(self).__name__}: parameter {i} is there twice; it needs to be there once"
+                )
+        self.lr = _in_range(type(self).__name__, "lr", lr)
         self.steps = 0
         self.state: dict[str, list[Array]] = {
             name: [np.zeros_like(p._array) for p in self.params] for name in self.slots
@@ -70,12 +69,20 @@ class Optimizer:
 
     def load_state_dict(self, state: Mapping[str, Array]) -> None:
         """Take over what `state_dict` gave; nothing is changed unless everything fits."""
-        own = self.state_dict()
-        if own.keys() != state.keys() or any(own[k].shape != np.shape(state[k]) for k in own):
+        own, where = self.state_dict(), f"load_state_dict: {type(self).__name__}"
+        if own.keys() != state.keys():
+            odd = sorted(own.keys() ^ state.keys())
             raise ArgumentError(
-                f"load_state_dict: this is not the state of {type(self).__name__} over "
-                f"{len(self.params)} parameters of these shapes"
+                f"{where} over {len(self.params)} parameters needs {len(own)} arrays; "
+                f"missing or not its own: {', '.join(odd[:3])}{' ...' if len(odd) > 3 else ''}"
             )
+        for name, array in own.items():
+            given = np.asarray(state[name])
+            if given.shape != array.shape or not np.can_cast(given.dtype, array.dtype, "same_kind"):
+                raise ArgumentError(
+                    f"{where}: {name!r} has shape {given.shape} and dtype {given.dtype}; it needs "
+                    f"{array.shape} and {array.dtype}"
+                )
         self.steps = int(state["steps"])
         for name in self.slots:
             for i, array in enumerate(self.state[name]):
@@ -100,7 +107,7 @@ class Momentum(Optimizer):
 
     def __init__(self, params: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.9):
         super().__init__(params, lr)
-        self.momentum = _share("Momentum", "momentum", momentum)
+        self.momentum = _in_range("Momentum", "momentum", momentum, below=1)
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """v <- m v + g; w <- w - lr v."""
@@ -119,7 +126,8 @@ class RMSprop(Optimizer):
         self, params: Iterable[Tensor], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8
     ):
         super().__init__(params, lr)
-        self.alpha, self.eps = _share("RMSprop", "alpha", alpha), eps
+        self.alpha = _in_range("RMSprop", "alpha", alpha, below=1)
+        self.eps = _in_range("RMSprop", "eps", eps)
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """s <- a s + (1 - a) g^2; w <- w - lr g / (sqrt(s) + eps)."""
@@ -133,10 +141,11 @@ class Adam(Optimizer):
     """Moments of the gradient, corrected for their start at 0 (Kingma & Ba 2015, algorithm 1).
 
     m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
-    w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)  at step t.
+    w <- w - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+    at the t-th step at which the parameter has a gradient.
     """
 
-    slots = ("mean", "square")
+    slots = ("mean", "square", "count")
 
     def __init__(
         self,
@@ -146,28 +155,38 @@ class Adam(Optimizer):
         eps: float = 1e-8,
     ):
         super().__init__(params, lr)
-        self.betas = (_share("Adam", "beta 1", betas[0]), _share("Adam", "beta 2", betas[1]))
-        self.eps = eps
+        self.betas = _pair_of_betas(betas)
+        self.eps = _in_range("Adam", "eps", eps)
+        self.state["count"] = [np.zeros((), np.int64) for _ in self.params]
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """One step of the rule above."""
-        (m, v), (b1, b2) = state, self.betas
+        (m, v, count), (b1, b2) = state, self.betas
+        count += 1
+        t = int(count)
         m *= b1
         m += (1 - b1) * g
         v *= b2
         v += (1 - b2) * g * g
         denominator = np.sqrt(v)
-        denominator *= 1 / math.sqrt(1 - b2**self.steps)
+        denominator *= 1 / math.sqrt(1 - b2**t)
         denominator += self.eps
-        w -= (self.lr / (1 - b1**self.steps)) * m / denominator
+        w -= (self.lr / (1 - b1**t)) * m / denominator
 
 
-def _share(optimizer: str, name: str, value: float) -> float:
-    if not 0 <= value < 1:
+def _in_range(optimizer: str, name: str, value: float, below: float = math.inf) -> float:
+    if not isinstance(value, float | int | np.number) or not 0 <= value < below:
+        end = "" if below == math.inf else f" and below {below:g}"
         raise ArgumentError(
-            f"{optimizer}: {name} is {value}; it needs to be at least 0 and below 1"
+            f"{optimizer}: {name} is {value!r}; it needs a finite number of at least 0{end}"
         )
-    return value
+    return float(value)  # a NumPy number would pull float32 arrays up to float64 on its way
+
+
+def _pair_of_betas(betas: tuple[float, float]) -> tuple[float, float]:
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise ArgumentError(f"Adam: betas is {betas!r}; it needs two numbers")
+    return _in_range("Adam", "beta 1", betas[0], 1), _in_range("Adam", "beta 2", betas[1], 1)
 
 
 # ---------------------------------------------------------------------- schedules
@@ -205,7 +224,10 @@ def cosine_decay(end: int, floor: float = 0.0, warmup: int = 0) -> Schedule:
 
 
 class Scheduled:
-    """An optimiser whose rate follows a schedule: call `step()` in place of the optimiser's."""
+    """An optimiser whose rate follows a schedule; it is used in the optimiser's place.
+
+    The rate at the time of wrapping is the one that the schedule's factors multiply.
+    """
 
     def __init__(self, optimizer: Optimizer, schedule: Schedule):
         self.optimizer, self.schedule = optimizer, schedule
@@ -213,8 +235,27 @@ class Scheduled:
 
     def step(self) -> None:
         """Set the rate for this step, then take it."""
-        self.optimizer.lr = self.base_lr * self.schedule(self.optimizer.steps)
+        self.optimizer.lr = float(self.base_lr * self.schedule(self.optimizer.steps))
         self.optimizer.step()
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.optimizer, name)
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        self.optimizer.zero_grad()
+
+    def state_dict(self) -> dict[str, Array]:
+        """The optimiser's; the schedule goes by its count of steps and has no state of its own."""
+        return self.optimizer.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """The optimiser's; the schedule goes on from its count of steps."""
+        self.optimizer.load_state_dict(state)
+
+    @property
+    def lr(self) -> float:
+        """The rate of the last step (before the first: the rate that the factors multiply)."""
+        return self.optimizer.lr
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken."""
+        return self.optimizer.steps

@@ -1,13 +1,15 @@
 """Tensors in files: safetensors, with a checksum for each tensor, and no pickle anywhere.
 
-A file holds arrays by name and a few settings as text. The checksum (BLAKE2b over dtype, shape and
-bytes) stands in the file's metadata, so that one changed byte is noticed before it becomes a picture.
+A file holds arrays by name and a few settings as text. The checksums (BLAKE2b; for an array over its
+dtype, shape and bytes) stand in the file's metadata, so that one changed byte is noticed before it
+becomes a picture.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import ModelFileError
+from minigan.core.errors import ArgumentError, ModelFileError
 from minigan.core.tensor import Array
 from minigan.files import atomic_write
 
@@ -24,26 +26,54 @@ FORMAT = "minigan 1"
 
 def checksum(array: Array) -> str:
     """64 hexadecimal digits that change with any bit of the values, the shape or the dtype."""
+    values = _plain(array)
+    return _digest(f"{values.dtype.str} {values.shape}".encode(), values.tobytes())
+
+
+def _plain(array: Array) -> Array:
+    """The same values as they lie in a file: little-endian, in C order."""
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+
+
+def _digest(*parts: bytes) -> str:
     digest = hashlib.blake2b(digest_size=32)
-    digest.update(f"{array.dtype.str} {array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).tobytes())
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()
 
 
 def save(
     path: str | PathLike[str], tensors: Mapping[str, Array], settings: Mapping[str, Any]
 ) -> None:
-    """Write arrays and settings (anything JSON can hold) to `path`, whole or not at all."""
+    """Write arrays and settings (anything JSON can hold) to `path`, whole or not at all.
+
+    Raises ArgumentError for what such a file cannot hold, OutputPathError for a path that cannot be
+    written to.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save as to_bytes
 
-    # C order first: safetensors 0.8 writes the bytes of other layouts as they lie, not as they read.
-    arrays = {name: np.ascontiguousarray(a).reshape(a.shape) for name, a in tensors.items()}
-    metadata = {
-        "format": FORMAT,
-        "settings": json.dumps(dict(settings), sort_keys=True),
-        "checksums": json.dumps({name: checksum(a) for name, a in arrays.items()}, sort_keys=True),
-    }
-    content = to_bytes(arrays, metadata)
+    if "__metadata__" in tensors:
+        raise ArgumentError(
+            f"save {path}: a tensor is named '__metadata__', which safetensors takes"
+        )
+    try:
+        # C order first: safetensors 0.8 writes other layouts as they lie in memory, not as they read.
+        arrays = {name: _plain(a) for name, a in tensors.items()}
+        text = json.dumps(dict(settings), sort_keys=True)
+        sums = {name: checksum(a) for name, a in arrays.items()}
+        metadata = {
+            "format": FORMAT,
+            "settings": text,
+            "settings_checksum": _digest(text.encode()),
+            "checksums": json.dumps(sums, sort_keys=True),
+        }
+        content = to_bytes(arrays, metadata)
+    except (SafetensorError, TypeError, ValueError, AttributeError) as error:
+        raise ArgumentError(
+            f"save {path}: {_first_sentence(error)}; it needs arrays of numbers by name, and settings "
+            "that JSON can hold"
+        ) from error
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
@@ -58,16 +88,16 @@ def load(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(
-            f"{path} is no safetensors file, or is damaged ({_first_line(error)}); "
+            f"{path} is no safetensors file, or is damaged ({_first_sentence(error)}); "
             "it needs a model that minigan saved"
         ) from error
     return tensors, _verified_settings(path, metadata, tensors)
 
 
 def _check_is_file(path: Path) -> None:
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises for a name that is too long
         raise ModelFileError(f"{path} does not exist; it needs a model that minigan saved")
     if not path.is_file():
         raise ModelFileError(f"{path} is no file; it needs a model that minigan saved")
@@ -83,13 +113,16 @@ def _verified_settings(
             f"{path} is a safetensors file, but its format is {metadata.get('format')!r}; "
             f"it needs {FORMAT!r}"
         )
-    checksums, settings = (_json_table(metadata.get(key, "")) for key in ("checksums", "settings"))
-    if checksums.keys() != tensors.keys() or "settings" not in metadata:
-        raise ModelFileError(f"{path} is damaged: its table of checksums and settings does not fit")
+    text = metadata.get("settings", "")
+    if metadata.get("settings_checksum") != _digest(text.encode()):
+        raise ModelFileError(f"{path} is damaged: its settings do not match their checksum")
+    checksums = _json_table(metadata.get("checksums", ""))
+    if checksums.keys() != tensors.keys():
+        raise ModelFileError(f"{path} is damaged: its table of checksums does not fit its tensors")
     for name, array in tensors.items():
         if checksum(array) != checksums[name]:
             raise ModelFileError(f"{path} is damaged: tensor {name!r} does not match its checksum")
-    return settings
+    return json.loads(text)
 
 
 def _json_table(text: str) -> dict[str, Any]:
@@ -101,5 +134,5 @@ def _json_table(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+def _first_sentence(error: Exception) -> str:
+    return str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__

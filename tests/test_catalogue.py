@@ -70,8 +70,7 @@ def test_forward_agrees_with_the_reference(name, data):
     call = data.draw(entry.calls)
     expected = np.asarray(entry.reference(*call.arrays, **call.params))
     result = entry.op(*tensors(call), **call.params)
-    # The reference of normalize_grad is itself a finite difference.
-    assert_near(result.numpy(), expected, 1e-8 if name == "normalize_grad" else 1e-11)
+    assert_near(result.numpy(), expected, 1e-11)
 
 
 @each_operation

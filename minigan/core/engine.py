@@ -8,6 +8,7 @@ stepper, the tracer of NaNs and the profiler. The engine knows no operation: it 
 from __future__ import annotations
 
 import heapq
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +22,10 @@ from minigan.core.errors import (
     NoGradientError,
     ShapeError,
     VersionError,
+    brief,
 )
 from minigan.core.op import Rule
-from minigan.core.tensor import Node, Tensor, set_grad_enabled
+from minigan.core.tensor import Node, Tensor, mode, set_grad_enabled
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def steps(
     outputs: Tensor | Sequence[Tensor],
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     *,
-    inputs: Sequence[Tensor] | None = None,
+    inputs: Tensor | Sequence[Tensor] | None = None,
     create_graph: bool = False,
     retain_graph: bool | None = None,
 ) -> Iterator[Step]:
@@ -53,7 +55,7 @@ def steps(
 
     The gradients it yields stay as they are; nothing accumulates into them later.
     """
-    nodes = None if inputs is None else {_node_of(t, "inputs") for t in inputs}
+    nodes = None if inputs is None else {_node_of(t, "inputs") for t in _listed(inputs, "inputs")}
     starts = _starts(outputs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
     return _walk(starts, nodes, create_graph, retain, in_place=False)
@@ -71,8 +73,18 @@ def backward(
     for step in _walk(starts, None, create_graph, retain, in_place=True):
         leaf = step.node.leaf() if step.node.leaf is not None else None
         if leaf is not None:
-            with set_grad_enabled(create_graph):
-                leaf.grad = step.gradient if leaf.grad is None else leaf.grad + step.gradient
+            with _accumulating, set_grad_enabled(create_graph):
+                leaf.grad = _added(leaf.grad, step.gradient, create_graph)
+
+
+_accumulating = threading.Lock()  # graphs of several threads may end in the same leaf
+
+
+def _added(before: Tensor | None, gradient: Tensor, create_graph: bool) -> Tensor:
+    """A leaf's new `.grad`, in memory that no other leaf's gradient shares."""
+    if before is not None:
+        return before + gradient
+    return gradient if create_graph else Tensor(np.array(gradient._array), device=gradient.device)
 
 
 def grad(
@@ -92,7 +104,7 @@ def grad(
     An input that the outputs do not depend on has the gradient zero. An input or output that records
     nothing raises GraphError.
     """
-    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    wanted = _listed(inputs, "inputs")
     nodes = [_node_of(t, "inputs") for t in wanted]
     starts = _starts(outputs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
@@ -127,7 +139,7 @@ def _walk(
         if node not in pending:
             pending[node] = gradient
             heapq.heappush(heap, (-node.order, node))
-        elif in_place and not create_graph and node in owned:
+        elif in_place and not create_graph and node in owned and mode.observer is None:
             np.add(pending[node]._array, gradient._array, out=pending[node]._array)
         else:
             with set_grad_enabled(create_graph):
@@ -293,11 +305,24 @@ def _fitted(node: Node, index: int, gradient: Tensor) -> Tensor:
 # ---------------------------------------------------------------------- where it begins
 
 
+def _listed(tensors: Any, argument: str) -> list[Tensor]:
+    """One tensor, or several, as a list."""
+    try:
+        listed = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    except TypeError:
+        listed = [tensors]
+    for t in listed:
+        if t is not None and not isinstance(t, Tensor):
+            raise ArgumentError(f"backward: {argument} holds {brief(t)}; it needs Tensors")
+    return listed
+
+
 def _node_of(t: Tensor, argument: str) -> Node:
-    if t._node is None:
+    if t is None or t._node is None:
+        which = "None" if t is None else f"a tensor of shape {t.shape} outside the graph"
         raise GraphError(
-            f"grad: one of {argument} (shape {t.shape}) has no graph; it needs requires_grad=True "
-            "before the computation, outside no_grad()"
+            f"backward: {argument} holds {which}; it needs requires_grad=True before the computation, "
+            "and that outside no_grad()"
         )
     return t._node
 
@@ -305,14 +330,14 @@ def _node_of(t: Tensor, argument: str) -> Node:
 def _starts(
     outputs: Tensor | Sequence[Tensor], grad_outputs: Tensor | Sequence[Tensor | None] | None
 ) -> list[tuple[Node, Tensor]]:
-    tensors = [outputs] if isinstance(outputs, Tensor) else list(outputs)
-    if grad_outputs is None:
-        gradients: list[Tensor | None] = [None] * len(tensors)
-    else:
-        gradients = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    tensors = _listed(outputs, "outputs")
+    gradients: Sequence[Tensor | None] = [None] * len(tensors)
+    if grad_outputs is not None:
+        gradients = _listed(grad_outputs, "the gradient to start from")
     if len(gradients) != len(tensors):
         raise ArgumentError(
-            f"grad: got {len(gradients)} grad_outputs for {len(tensors)} outputs; it needs one each"
+            f"backward: got {len(gradients)} grad_outputs for {len(tensors)} outputs; "
+            "it needs one for each"
         )
     return [
         (_node_of(t, "outputs"), _start_gradient(t, g))
@@ -330,6 +355,7 @@ def _start_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
         return Tensor(np.ones_like(output._array), None, None, output.device)
     if gradient.shape != output.shape:
         raise ShapeError(
-            f"backward: the gradient has shape {gradient.shape}; it needs the output's, {output.shape}"
+            f"backward: the gradient to start from has shape {gradient.shape}; it needs the "
+            f"output's, {output.shape}"
         )
-    return gradient
+    return gradient if gradient.dtype == output.dtype else gradient.to(output.dtype)

@@ -28,8 +28,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, DeviceError, ShapeError
-from minigan.core.tensor import Array, Node, Tensor, as_array, mode
+from minigan.core.errors import ArgumentError, DeviceError, MiniganError, ShapeError
+from minigan.core.tensor import DEFAULT_DTYPE, Array, Node, Tensor, as_array, mode
 
 REGISTRY: dict[str, Op] = {}  # every operation, by name
 
@@ -76,6 +76,7 @@ class Op:
         self._check: Callable[..., dict[str, Any] | None] | None = None
         self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
         self._read_signature()
+        self._chooses_dtype = "dtype" in self.required
         if REGISTRY.setdefault(self.name, self) is not self:
             raise TypeError(f"an operation named {self.name} is declared already")
 
@@ -86,9 +87,13 @@ class Op:
         self.variadic: str | None = None
         self.defaults: dict[str, Any] = {}
         self.required: set[str] = set()
-        for name, parameter in self.__signature__.parameters.items():
-            if name in _RESERVED:
-                raise TypeError(f"{self.name}: an argument cannot be named {name!r}; vjps use it")
+        parameters = self.__signature__.parameters
+        for name in (*parameters, *self.aux):
+            if name in _RESERVED or (name in parameters and name in self.aux):
+                raise TypeError(
+                    f"{self.name}: nothing can be named {name!r}; in vjps it means something else"
+                )
+        for name, parameter in parameters.items():
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self.variadic = name
             elif parameter.kind is parameter.KEYWORD_ONLY:
@@ -96,10 +101,19 @@ class Op:
                     self.required.add(name)
                 else:
                     self.defaults[name] = parameter.default
+            elif parameter.default not in (None, parameter.empty) or parameter.kind is (
+                parameter.VAR_KEYWORD
+            ):
+                raise TypeError(
+                    f"{self.name}: {parameter} is neither a tensor argument (whose only default is "
+                    "None) nor a keyword parameter (which stands after *)"
+                )
             else:
                 self.inputs += (name,)
                 if parameter.default is None:
                     self.optional.add(name)
+        if self.variadic and self.inputs:
+            raise TypeError(f"{self.name}: *{self.variadic} needs to be its only tensor argument")
 
     # ------------------------------------------------------------------ declaring
 
@@ -128,11 +142,12 @@ class Op:
 
     def _wants(self, function: Callable[..., Any]) -> tuple[str, ...]:
         """The names that a vjp asks for besides `g`, read from its signature."""
-        g, *asked = inspect.signature(function).parameters.values()
+        taken = inspect.signature(function).parameters
+        asked = [p for name, p in taken.items() if name != "g"]
         parameters = (*self.defaults, *sorted(self.required))
         wants = [p.name for p in asked if p.kind is not p.VAR_KEYWORD]
         known = {*self._names_of_arrays(), *self._names_of_shapes(), *parameters, "needs"}
-        if g.name != "g" or not known.issuperset(wants):
+        if next(iter(taken), None) != "g" or not known.issuperset(wants):
             raise TypeError(
                 f"{self.name}: a vjp asks for {sorted(set(wants) - known)}; its first parameter is g, "
                 "the others name arguments, results or keyword parameters"
@@ -181,13 +196,13 @@ class Op:
     def with_aux(self, *args: Any, **params: Any) -> tuple[Tensor, ...]:
         """The result followed by the auxiliary results, which have no gradient."""
         out, aux = self._run(args, params)
-        return out, *(Tensor(array, None, None, out.device) for array in aux)
+        return out, *(Tensor(_read_only(array), None, None, out.device) for array in aux)
 
     def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Tensor, Sequence[Array]]:
         if params or self.defaults or self.required or len(args) != len(self.inputs):
             args, params = self._bind(args, params)
         args, device = _as_operands(self, args)
-        arrays = [a._array if type(a) is Tensor else a for a in args]
+        arrays = [a._array if isinstance(a, Tensor) else a for a in args]
         if self._check is not None:
             params = {**params, **(self._check(*arrays, **params) or {})}
         try:
@@ -197,17 +212,19 @@ class Op:
         try:
             result = kernel(*arrays, **params)
         except ValueError as error:
-            if self.broadcasts and not isinstance(error, ShapeError):
-                raise _cannot_broadcast(self, arrays) from None
+            if self.broadcasts and not isinstance(error, MiniganError):
+                raise _refusal(self, arrays, error) from None
             raise
         array, *aux = result if self.aux else (result,)
         if type(array) is not np.ndarray:
             array = np.asarray(array)  # NumPy gives scalars where an array has no axes
+        if array.dtype.char == "d" and not self._chooses_dtype:
+            array = _unless_asked_for(array, args)
         version = args[0]._version if self.view else None
 
         out = Tensor(array, None, version, device)
-        if mode.recording and self.differentiable:
-            parents = tuple([a._node if type(a) is Tensor else None for a in args])
+        if mode.recording and self.differentiable and array.dtype.kind == "f":
+            parents = tuple([a._node if isinstance(a, Tensor) else None for a in args])
             needs = tuple([parent is not None for parent in parents])
             if True in needs:
                 saved = self._save(needs, args, out, aux)
@@ -233,6 +250,8 @@ class Op:
                     raise ArgumentError(f"{self.name}: argument {name!r} is missing")
                 filled.append(params.pop(name, None))
             args = tuple(filled)
+        elif len(args) == 1 and isinstance(args[0], list | tuple):
+            args = tuple(args[0])
         for name in params:
             if name not in self.defaults and name not in self.required:
                 known = ", ".join(sorted(self.required | set(self.defaults))) or "none"
@@ -253,7 +272,7 @@ class Op:
         for name, kind, index in plan:
             if kind == "input":
                 value = args[index]
-                if type(value) is Tensor:
+                if isinstance(value, Tensor):
                     value = (value._array, value._version, value._version[0])
             elif kind == "out":
                 value = (out._array, out._version, out._version[0])
@@ -287,6 +306,12 @@ class Op:
                 plan.append((name, "shape", index))
         return tuple(plan)
 
+    def names_of(self, args: Sequence[Any]) -> tuple[str, ...]:
+        """What messages call these arguments."""
+        if self.variadic is None:
+            return self.inputs
+        return tuple(f"{self.variadic}[{i}]" for i in range(len(args)))
+
     def rules_for(self, needs: Sequence[bool]) -> list[Rule]:
         """The vjps to run for the arguments marked in `needs`, each once."""
         names = self.inputs if self.variadic is None else (self.variadic,) * len(needs)
@@ -297,7 +322,13 @@ class Op:
         return f"<operation {self.name}{self.__signature__}>"
 
 
-_NEVER_WRITTEN = [0]  # the version cell of arrays that only the engine holds
+_NEVER_WRITTEN = [0]  # the version cell of auxiliary results, which users see read-only
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 @overload
@@ -326,11 +357,15 @@ def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
 
 
 def _as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
-    """Tensors, Python numbers and None as they are; everything else as a constant tensor."""
+    """The arguments as tensors, on one device.
+
+    Python numbers and None stay as they are where an operation can take them; everything else
+    becomes a constant tensor.
+    """
     first = None
     simple = True
     for a in args:
-        if type(a) is Tensor:
+        if isinstance(a, Tensor):
             if first is None:
                 first = a
             elif a.device != first.device:
@@ -338,38 +373,71 @@ def _as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...],
                     f"{operation.name}: one argument is on {first.device!r} and another on "
                     f"{a.device!r}; they need to be on one device"
                 )
-        elif a is not None and type(a) not in _NUMBERS:
+        elif type(a) not in _NUMBERS or not operation.broadcasts:
             simple = False
     if simple and first is not None:
         return args, first.device
-    if isinstance(args[0] if args else None, Op):
-        raise ArgumentError(f"{operation.name}: got the operation {args[0].name} as an argument")
-    dtype = None if first is None else first.dtype
+    floating = (a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f")
+    dtype = next(floating, None)
+    numbers_stay = first is not None and operation.broadcasts
     device = "cpu" if first is None else first.device
-    return tuple([_as_operand(a, dtype, device, first is None) for a in args]), device
+    operands = []
+    for name, a in zip(operation.names_of(args), args, strict=True):
+        value = a.item() if isinstance(a, np.generic) else a
+        if not (
+            (value is None and name in operation.optional)
+            or (numbers_stay and type(value) in _NUMBERS)
+        ):
+            value = as_operand(operation.name, name, value, dtype, device)
+        operands.append(value)
+    return tuple(operands), device
 
 
-def _as_operand(value: Any, dtype: np.dtype | None, device: str, wrap_numbers: bool) -> Any:
-    if value is None or type(value) is Tensor:
+def as_operand(
+    operation: str,
+    name: str,
+    value: Any,
+    dtype: np.dtype | None = None,
+    device: str = "cpu",
+) -> Tensor:
+    """`value` as the tensor it is, or as a constant; a list of tensors would lose their graph."""
+    if isinstance(value, Tensor):
         return value
-    if isinstance(value, np.generic):
-        value = value.item()
-    if type(value) in _NUMBERS and not wrap_numbers:
-        return value
-    if dtype is not None and dtype.kind != "f":
-        dtype = None
-    return Tensor(as_array(value, dtype), None, None, device)
+    if isinstance(value, Op) or (isinstance(value, list | tuple) and _holds_tensors(value)):
+        what = f"the operation {value.name}" if isinstance(value, Op) else "a list of tensors"
+        raise ArgumentError(f"{operation}: {name} is {what}; it needs one tensor")
+    return Tensor(as_array(value, dtype, f"{operation}: {name}"), None, None, device)
+
+
+def _holds_tensors(values: Sequence[Any]) -> bool:
+    return any(
+        isinstance(v, Tensor) or (isinstance(v, list | tuple) and _holds_tensors(v)) for v in values
+    )
+
+
+def _unless_asked_for(array: Array, args: Sequence[Any]) -> Array:
+    """A float64 result brought to its arguments' precision.
+
+    NumPy makes float64 of float32 beside integers, and of integers alone; here it takes a float64
+    argument.
+    """
+    floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
+    return array.astype(np.result_type(*floating) if floating else DEFAULT_DTYPE, copy=False)
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:
-    return value.shape if type(value) is Tensor else ()
+    return value.shape if isinstance(value, Tensor) else ()
 
 
-def _cannot_broadcast(operation: Op, arrays: Sequence[Any]) -> ShapeError:
+def _refusal(operation: Op, arrays: Sequence[Any], error: ValueError) -> MiniganError:
+    """What NumPy refused, in our words: mostly shapes that do not broadcast."""
     shapes = [np.shape(a) for a in arrays]
-    names = operation.inputs
-    described = " and ".join(f"{n} has shape {s}" for n, s in zip(names, shapes, strict=True))
-    return ShapeError(
-        f"{operation.name}: {described}; they need shapes that broadcast: from the last axis on, "
-        "equal sizes or 1"
-    )
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        described = zip(operation.inputs, shapes, strict=True)
+        return ShapeError(
+            f"{operation.name}: {' and '.join(f'{n} has shape {s}' for n, s in described)}; they "
+            "need shapes that broadcast: from the last axis on, equal sizes or 1"
+        )
+    return ArgumentError(f"{operation.name}: NumPy refuses the values: {error}")

@@ -106,7 +106,7 @@ class Workers:
 
         def one(part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
             with enable_grad():
-                value, report = loss(*part)
+                value, report = _as_pair(loss(*part))
                 found = grad(value, parameters)
             return {**report, "loss": float(value)}, [g._array for g in found]
 
@@ -116,9 +116,20 @@ class Workers:
             total = _weighted_sum([gradients[i] for _, gradients in results], weights)
             parameter.grad = Tensor(total, None, None, parameter.device)
         return {
-            name: sum(w * float(report[name]) for w, (report, _) in zip(weights, results, strict=True))
+            name: sum(
+                w * float(report[name]) for w, (report, _) in zip(weights, results, strict=True)
+            )
             for name in results[0][0]
         }
+
+
+def _as_pair(result: object) -> tuple[Tensor, dict[str, float]]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ArgumentError(
+            f"gradients: the loss returned a {type(result).__name__}; it needs to return a scalar "
+            "tensor and a dict of numbers to report"
+        )
+    return result
 
 
 def _split(batch: Sequence[Array], shards: int) -> list[list[Array]]:

@@ -1,6 +1,7 @@
 """Tensor: an array, and its place in the graph.
 
-A Tensor is what users hold. The graph behind it, made of `Node`s, holds nodes and arrays, never Tensors, so that no reference cycle exists and memory is freed as soon as the last reference goes.
+A Tensor is what users hold. The graph behind it, made of `Node`s, holds nodes and arrays, never
+Tensors, so that no reference cycle exists and memory is freed as soon as the last reference goes.
 """
 
 from __future__ import annotations

@@ -65,6 +65,25 @@ def non_saturating_generator_loss(fake: Tensor) -> Tensor:
     return ops.softplus(-fake).mean()
 
 
+def relativistic_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """1/2 E_x[(a(x) - E a(G(z)) - 1)^2] + 1/2 E_z[(a(G(z)) - E a(x) + 1)^2].
+
+    real, fake  logits a of D on real images x and on created ones G(z)
+
+    Relativistic average least squares (Jolicoeur-Martineau 2018, "The relativistic discriminator",
+    appendix D.2), halved: real images shall be judged 1 above the average created one, and created
+    ones 1 below the average real one. The averages are over the batch at hand.
+    """
+    _refuse_empty("relativistic_discriminator_loss", real, fake)
+    real_lead, fake_lead = real - fake.mean() - 1.0, fake - real.mean() + 1.0
+    return 0.5 * (real_lead * real_lead).mean() + 0.5 * (fake_lead * fake_lead).mean()
+
+
+def relativistic_generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The discriminator's loss with the two players exchanged: created images shall lead by 1."""
+    return relativistic_discriminator_loss(fake, real)
+
+
 @dataclass(frozen=True)
 class AdversarialLoss:
     """The pair of losses that makes a game of two networks.
@@ -87,6 +106,9 @@ LOSSES: dict[str, AdversarialLoss] = {
         generator_sees_real=False,
     ),
     "zero-sum": AdversarialLoss(discriminator_loss, zero_sum_generator_loss),
+    "relativistic-least-squares": AdversarialLoss(
+        relativistic_discriminator_loss, relativistic_generator_loss
+    ),
 }
 
 

@@ -28,7 +28,7 @@ class Sequential(Module):
         for i, layer in enumerate(layers):
             if not isinstance(layer, Module):
                 raise ArgumentError(
-                    f"Sequential: layer {i} is a {type(layer).__name__}; it needs a Module"
+                    f"Sequential: layer {i} is of type {type(layer).__name__}; it needs a Module"
                 )
             setattr(self, str(i), layer)
 

@@ -1,31 +1,82 @@
-"""Checks that several operations on images share; each error names the operation and the argument."""
+"""Checks that several operations share; each error names the operation and the argument."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.tensor import Array
+from minigan.core.errors import ArgumentError, ShapeError, brief
+from minigan.core.tensor import Array, Axis, Shape
 
 
-def check_image(operation: str, name: str, x: Array) -> None:
-    """Refuse what is no batch of images (N, C, H, W)."""
-    if np.ndim(x) != 4:
-        raise ShapeError(f"{operation}: {name} has shape {np.shape(x)}; it needs (N, C, H, W)")
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether `value` is one whole number, Python's or NumPy's."""
+    return isinstance(value, int | np.integer)
+
+
+def number(operation: str, name: str, value: Any) -> float:
+    """A parameter that is a number, as Python's: NumPy's float64 would turn float32 into float64."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, int | float):
+        raise ArgumentError(f"{operation}: {name} is {brief(value)}; it needs a number")
+    return value
+
+
+def sizes(operation: str, name: str, value: int | Sequence[int], at_least: int = 0) -> Shape:
+    """One integer or several as a shape, each no smaller than `at_least`."""
+    several = (value,) if is_integer(value) else value
+    if not isinstance(several, Sequence) or any(not is_integer(n) or n < at_least for n in several):
+        raise ArgumentError(
+            f"{operation}: {name} is {brief(value)}; it needs integers of at least {at_least}"
+        )
+    return tuple(int(n) for n in several)
 
 
 def pair(
     operation: str, name: str, value: int | Sequence[int], at_least: int = 1
 ) -> tuple[int, int]:
     """One integer for both axes, or (vertical, horizontal), each no smaller than `at_least`."""
-    both = (value, value) if isinstance(value, int | np.integer) else tuple(value)
-    if len(both) != 2 or any(not isinstance(n, int | np.integer) or n < at_least for n in both):
+    both = (value, value) if is_integer(value) else value
+    if (
+        not isinstance(both, Sequence)
+        or len(both) != 2
+        or any(not is_integer(n) or n < at_least for n in both)
+    ):
         raise ArgumentError(
-            f"{operation}: {name} is {value!r}; it needs one or two integers of at least {at_least}"
+            f"{operation}: {name} is {brief(value)}; it needs one or two integers of at least "
+            f"{at_least}"
         )
     return int(both[0]), int(both[1])
+
+
+def normal_axes(operation: str, axis: Axis, shape: Shape) -> tuple[int, ...]:
+    """`axis` as a tuple of distinct non-negative integers, or an error naming the operation."""
+    if axis is None:
+        return tuple(range(len(shape)))
+    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    for a in axes:
+        if not is_integer(a) or not -len(shape) <= a < len(shape):
+            raise ShapeError(
+                f"{operation}: axis {brief(a)} does not exist in shape {shape}; "
+                f"it needs an integer from {-len(shape)} to {len(shape) - 1}"
+            )
+    normal = tuple(int(a) % len(shape) for a in axes)
+    if len(set(normal)) < len(normal):
+        raise ArgumentError(f"{operation}: axis {axis!r} names the same axis twice")
+    return normal
+
+
+def one_axis(operation: str, axis: Any, shape: Shape) -> int:
+    """`axis` as one non-negative integer, or an error naming the operation."""
+    return normal_axes(operation, (axis,), shape)[0]
+
+
+def check_image(operation: str, name: str, x: Array) -> None:
+    """Refuse what is no batch of images (N, C, H, W)."""
+    if np.ndim(x) != 4:
+        raise ShapeError(f"{operation}: {name} has shape {np.shape(x)}; it needs (N, C, H, W)")
 
 
 def windows_along(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:

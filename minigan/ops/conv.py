@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import op
+from minigan.core.errors import ArgumentError, ShapeError, brief
+from minigan.core.op import as_operand, op
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import conv as cpu
-from minigan.ops.checks import check_image, pair, windows_along
+from minigan.ops.checks import check_image, is_integer, pair, windows_along
 from minigan.ops.reduce import sum
 from minigan.ops.shape import reshape
 
@@ -152,8 +152,8 @@ conv2d_dw.vjps(
 
 
 def _settings(name: str, stride: Any, padding: Any, dilation: Any, groups: Any) -> dict[str, Any]:
-    if not isinstance(groups, int) or groups < 1:
-        raise ArgumentError(f"{name}: groups is {groups!r}; it needs a positive integer")
+    if not is_integer(groups) or groups < 1:
+        raise ArgumentError(f"{name}: groups is {brief(groups)}; it needs a positive integer")
     return {
         "stride": pair(name, "stride", stride),
         "padding": pair(name, "padding", padding, at_least=0),
@@ -176,9 +176,10 @@ def _output_size(name: str, size: Sequence[int], kernel: Sequence[int], p: dict[
 
 
 def _check_weight(name: str, weight: Array, groups: int) -> None:
-    if np.ndim(weight) != 4:
+    if np.ndim(weight) != 4 or min(weight.shape[2:]) < 1:
         raise ShapeError(
-            f"{name}: weight has shape {np.shape(weight)}; it needs (O, C / groups, kh, kw)"
+            f"{name}: weight has shape {np.shape(weight)}; it needs (O, C / groups, kh, kw) with a "
+            "kernel of at least 1 x 1"
         )
     if weight.shape[0] % groups:
         raise ShapeError(
@@ -284,6 +285,8 @@ def conv_transpose2d(
     or the dilation.
     """
     name = "conv_transpose2d"
+    x, weight = as_operand(name, "x", x), as_operand(name, "weight", weight)
+    bias = None if bias is None else as_operand(name, "bias", bias)
     p = _settings(name, stride, padding, dilation, groups)
     extra = pair(name, "output_padding", output_padding, at_least=0)
     check_image(name, "x", x._array)

@@ -6,11 +6,13 @@ a tie evenly, clip passes the gradient at its bounds, and NaN goes through relu.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from minigan.core.errors import ArgumentError
 from minigan.core.op import op
-from minigan.core.tensor import Array, Tensor
+from minigan.core.tensor import Array, Tensor, as_dtype
+from minigan.ops.checks import number
 
 elementwise = op(broadcasts=True)
 bilinear = op(broadcasts=True, linear=True)  # linear in each argument taken alone
@@ -199,6 +201,11 @@ leaky_relu_grad.vjps(
 )
 
 
+@leaky_relu.check
+def _(x: Array, negative_slope: float) -> dict[str, Any]:
+    return {"negative_slope": number("leaky_relu", "negative_slope", negative_slope)}
+
+
 @elementwise
 def sigmoid(x: Array) -> Array:
     """Logistic function 1 / (1 + exp(-x)), accurate relative to its value on both sides."""
@@ -297,10 +304,9 @@ def clip(x: Array, *, min: float | None = None, max: float | None = None) -> Arr
 
 
 @clip.check
-def _(x: Array, min: float | None, max: float | None) -> None:
-    for name, bound in (("min", min), ("max", max)):
-        if bound is not None and not isinstance(bound, int | float):
-            raise ArgumentError(f"clip: {name} is {bound!r}; it needs a number or None")
+def _(x: Array, min: float | None, max: float | None) -> dict[str, Any]:
+    bounds = {"min": min, "max": max}
+    return {name: b if b is None else number("clip", name, b) for name, b in bounds.items()}
 
 
 clip.vjps(x=lambda g, x, min, max: where(is_within(x, min=min, max=max), g, 0.0))
@@ -375,6 +381,11 @@ def cast(x: Array, *, dtype: np.dtype) -> Array:
 
 
 cast.vjps(x=lambda g: g)
+
+
+@cast.check
+def _(x: Array, dtype: Any) -> dict[str, Any]:
+    return {"dtype": as_dtype("cast", dtype)}
 
 
 @op(view=True, linear=True)

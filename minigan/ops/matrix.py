@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from minigan.core.errors import ShapeError
-from minigan.core.op import op
-from minigan.core.tensor import Array, Tensor, TensorLike, as_array
+from minigan.core.op import as_operand, op
+from minigan.core.tensor import Array, Tensor, TensorLike
 from minigan.ops.reduce import sum
 from minigan.ops.shape import reshape, transpose
 
@@ -32,7 +34,8 @@ def _(a: Array, b: Array) -> None:
             )
     if a.shape[-1] != b.shape[-2]:
         raise ShapeError(
-            f"matmul: b has shape {b.shape}; for a of shape {a.shape} it needs {a.shape[-1]} rows"
+            f"matrix_product: b has shape {b.shape}; for a of shape {a.shape} it needs "
+            f"{a.shape[-1]} rows"
         )
 
 
@@ -43,10 +46,15 @@ def matrix_transpose(x: Tensor) -> Tensor:
 
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     """a @ b with NumPy's rules: matrices, stacks of matrices, and vectors (K,) on either side."""
-    a, b = (t if isinstance(t, Tensor) else Tensor(as_array(t)) for t in (a, b))
+    dtype = next((t.dtype for t in (a, b) if isinstance(t, Tensor) and t.dtype.kind == "f"), None)
+    a, b = as_operand("matmul", "a", a, dtype), as_operand("matmul", "b", b, dtype)
     for name, t in (("a", a), ("b", b)):
         if t.ndim == 0:
             raise ShapeError(f"matmul: {name} has shape (); it needs at least one axis")
+    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+        raise ShapeError(
+            f"matmul: b has shape {b.shape}; for a of shape {a.shape} it needs {a.shape[-1]} rows"
+        )
     left = reshape(a, shape=(1, *a.shape)) if a.ndim == 1 else a
     right = reshape(b, shape=(*b.shape, 1)) if b.ndim == 1 else b
     product = matrix_product(left, right)
@@ -74,7 +82,7 @@ linear.vjps(
 
 def _rows(x: Tensor) -> Tensor:
     """All axes but the last as one: (..., n) -> (rows, n)."""
-    return reshape(x, shape=(-1 if x.numel() else 0, x.shape[-1])) if x.ndim != 2 else x
+    return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1])) if x.ndim != 2 else x
 
 
 @linear.check

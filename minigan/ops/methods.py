@@ -9,10 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from minigan import devices
-from minigan.core.errors import ShapeError
-from minigan.core.tensor import Axis, Tensor
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.op import REGISTRY
+from minigan.core.tensor import Axis, Tensor, as_dtype
 from minigan.ops import elementwise as e
 from minigan.ops import matrix, reduce, shape
+from minigan.ops.checks import one_axis
 
 
 def _swapped(operation: Any) -> Any:
@@ -37,7 +39,12 @@ def flatten(self: Tensor, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     sizes = self.shape
     if not sizes:
         return shape.reshape(self, shape=(1,))
-    start, end = (reduce.normal_axes("flatten", a, sizes)[0] for a in (start_axis, end_axis))
+    start, end = (one_axis("flatten", a, sizes) for a in (start_axis, end_axis))
+    if start > end:
+        raise ArgumentError(
+            f"flatten: start_axis {start_axis} lies after end_axis {end_axis} in shape {sizes}; "
+            "it needs to be the same or before"
+        )
     joined = int(np.prod(sizes[start : end + 1]))
     return shape.reshape(self, shape=(*sizes[:start], joined, *sizes[end + 1 :]))
 
@@ -47,7 +54,7 @@ def _to(self: Tensor, target: str | npt.DTypeLike) -> Tensor:
     if isinstance(target, str) and not _is_dtype_name(target):
         devices.available(target)
         return self
-    dtype = np.dtype(target)
+    dtype = as_dtype("to", target)
     return self if dtype == self.dtype else e.cast(self, dtype=dtype)
 
 
@@ -79,16 +86,14 @@ def _method_of(operation: Any) -> Any:
 
 def install() -> None:
     """Attach everything to Tensor; called once, when minigan.ops is imported."""
+    methods: dict[str, Any] = {}
     binary = {"add": e.add, "sub": e.sub, "mul": e.mul, "truediv": e.div, "pow": e.pow}
+    binary["matmul"] = matrix.matmul
     for name, operation in binary.items():
-        setattr(Tensor, f"__{name}__", _method_of(operation))
-        setattr(Tensor, f"__r{name}__", _swapped(operation))
-    for name in ("lt", "le", "gt", "ge", "eq", "ne"):
-        setattr(Tensor, f"__{name}__", _method_of(getattr(e, name)))
-    # Comparing by element takes Python's own equality away; tensors still hash by identity.
-    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
-    for name, operation in (("neg", e.neg), ("abs", e.abs)):
-        setattr(Tensor, f"__{name}__", _method_of(operation))
+        methods[f"__{name}__"] = _method_of(operation)
+        methods[f"__r{name}__"] = _swapped(operation)
+    for operation in (e.lt, e.le, e.gt, e.ge, e.eq, e.ne, e.neg, e.abs):
+        methods[f"__{operation.name}__"] = _method_of(operation)
     for operation in (
         e.exp,
         e.log,
@@ -101,25 +106,28 @@ def install() -> None:
         e.abs,
         e.alias,
     ):
-        setattr(Tensor, operation.name, _method_of(operation))
+        methods[operation.name] = _method_of(operation)
     for operation in (reduce.sum, reduce.mean, reduce.max, reduce.logsumexp):
-        setattr(Tensor, operation.name, _reduction(operation))
-    others: dict[str, Any] = {
-        "__matmul__": matrix.matmul,
-        "__rmatmul__": lambda self, other: matrix.matmul(other, self),
+        methods[operation.name] = _reduction(operation)
+    methods |= {
         "__getitem__": lambda self, index: shape.getitem(self, index=index),
         "__iter__": _iterate,
         "clip": lambda self, min=None, max=None: e.clip(self, min=min, max=max),
         "var": _var,
         "log_softmax": lambda self, axis=-1: reduce.log_softmax(self, axis=axis),
-        "sum_to": reduce.sum_to,
+        "sum_to": lambda self, shape: reduce.sum_to(self, shape),
         "reshape": _reshape,
-        "flatten": flatten,
+        "flatten": lambda self, start_axis=0, end_axis=-1: flatten(self, start_axis, end_axis),
         "transpose": _transpose,
-        "T": property(lambda self: shape.transpose(self)),
         "broadcast_to": lambda self, shape_: shape.broadcast_to(self, shape=shape_),
         "flip": lambda self, axis: shape.flip(self, axis=axis),
         "to": _to,
     }
-    for name, method in others.items():
+    for name, method in methods.items():
+        method.__name__, method.__qualname__ = name, f"Tensor.{name}"  # what Python's errors show
+        operation = REGISTRY.get(name.strip("_"))
+        method.__doc__ = method.__doc__ or (operation.__doc__ if operation else None)
         setattr(Tensor, name, method)
+    Tensor.T = property(lambda self: shape.transpose(self))  # type: ignore[assignment]
+    # Comparing by element takes Python's own equality away; tensors still hash by identity.
+    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]

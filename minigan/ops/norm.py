@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigan.core.errors import ShapeError
-from minigan.core.op import op
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.op import as_operand, op
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import norm as cpu
-from minigan.ops.checks import check_image
+from minigan.ops.checks import check_image, normal_axes, number
 from minigan.ops.elementwise import sqrt
-from minigan.ops.reduce import mean, normal_axes
+from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape
 
 Axes = tuple[int, ...]
@@ -57,8 +57,11 @@ def normalize_grad(
 def _(x: Array, axis: int | Axes, eps: float) -> dict[str, Any]:
     axes = normal_axes("normalize", axis, x.shape)
     if any(x.shape[a] == 0 for a in axes):
-        raise ShapeError(f"normalize: x has shape {x.shape}, with nothing along axis {axis}")
-    return {"axis": axes}
+        raise ShapeError(
+            f"normalize: x has shape {x.shape}, with no elements along axis {axis}; "
+            "it needs at least one"
+        )
+    return {"axis": axes, "eps": number("normalize", "eps", eps)}
 
 
 # ---------------------------------------------------------------------- as layers use it
@@ -82,6 +85,7 @@ def instance_norm(
 
     Ulyanov, Vedaldi & Lempitsky 2016, equation 2.
     """
+    x = as_operand("instance_norm", "x", x)
     check_image("instance_norm", "x", x._array)
     return _affine("instance_norm", normalize(x, axis=(2, 3), eps=eps), weight, bias)
 
@@ -103,6 +107,7 @@ def batch_norm(
     (outside the graph; their variance divided by n - 1): running = (1 - momentum) running +
     momentum batch. Otherwise by the running statistics. Ioffe & Szegedy 2015, algorithms 1 and 2.
     """
+    x = as_operand("batch_norm", "x", x)
     check_image("batch_norm", "x", x._array)
     channels = (x.shape[1],)
     for what, t in (("running_mean", running_mean), ("running_var", running_var)):
@@ -112,7 +117,9 @@ def batch_norm(
             )
     if not training:
         if running_mean is None or running_var is None:
-            raise ShapeError("batch_norm: without training it needs running_mean and running_var")
+            raise ArgumentError(
+                "batch_norm: without training it needs running_mean and running_var"
+            )
         m, v = (reshape(t, shape=(-1, 1, 1)) for t in (running_mean, running_var))
         return _affine("batch_norm", (x - m) / sqrt(v + eps), weight, bias)
     n = x.numel() // max(x.shape[1], 1)

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.errors import ArgumentError, ShapeError, brief
 from minigan.core.op import Op, op
 from minigan.core.tensor import Array
-from minigan.ops.checks import check_image
+from minigan.ops.checks import check_image, is_integer
 from minigan.ops.shape import getitem
 
 Padding = tuple[int, int, int, int]
@@ -18,13 +18,18 @@ Padding = tuple[int, int, int, int]
 
 def four_sides(operation: str, padding: int | Sequence[int]) -> Padding:
     """One number for all sides, or (left, right, top, bottom), as four non-negative integers."""
-    sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
-    if len(sides) != 4 or any(not isinstance(n, int | np.integer) or n < 0 for n in sides):
+    sides = (padding,) * 4 if is_integer(padding) else padding
+    if (
+        not isinstance(sides, Sequence)
+        or len(sides) != 4
+        or any(not is_integer(n) or n < 0 for n in sides)
+    ):
         raise ArgumentError(
-            f"{operation}: padding is {padding!r}; it needs one non-negative integer or four "
+            f"{operation}: padding is {brief(padding)}; it needs one non-negative integer or four "
             "(left, right, top, bottom)"
         )
-    return sides  # type: ignore[return-value]
+    left, right, top, bottom = (int(n) for n in sides)
+    return left, right, top, bottom
 
 
 def _checks_padding(operation: Op, reflects: bool) -> None:

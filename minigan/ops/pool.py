@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import Op, op
+from minigan.core.op import Op, as_operand, op
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import pool as cpu
 from minigan.ops.checks import check_image, pair, windows_along
@@ -38,7 +38,7 @@ def _check_fits(name: str, size: Sequence[int], kernel: Pair, stride: Pair, padd
     out = tuple(
         windows_along(n, k, s, p) for n, k, s, p in zip(size, kernel, stride, padding, strict=True)
     )
-    if min(out) < 1:
+    if min(*out, *size) < 1:
         raise ShapeError(
             f"{name}: x is {size[0]} x {size[1]}; windows of {kernel[0]} x {kernel[1]} with padding "
             f"{padding} need more"
@@ -99,7 +99,7 @@ gather2d.vjps(
 
 def _checks_indices(operation: Op, data: str) -> None:
     @operation.check
-    def _(x: Array, indices: Array, **size: Any) -> None:
+    def _(x: Array, indices: Array, **size: Any) -> dict[str, Any]:
         check_image(operation.name, data, x)
         check_image(operation.name, "indices", indices)
         if indices.dtype.kind not in "iu":
@@ -112,12 +112,13 @@ def _checks_indices(operation: Op, data: str) -> None:
                 f"{operation.name}: indices have shape {indices.shape}; for {data} of shape "
                 f"{x.shape} they need {(*same, 'H', 'W')[:4]}"
             )
-        height, width = size.get("input_size", x.shape[2:])
+        height, width = pair(operation.name, "input_size", size.get("input_size", x.shape[2:]), 0)
         if indices.size and not 0 <= indices.min() <= indices.max() < height * width:
             raise ArgumentError(
                 f"{operation.name}: indices run from {indices.min()} to {indices.max()}; an image of "
                 f"{height} x {width} needs 0 to {height * width - 1}"
             )
+        return {"input_size": (height, width)} if size else {}
 
 
 _checks_indices(scatter2d, "grad")
@@ -171,6 +172,9 @@ def avg_pool2d(
     x: Tensor, *, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
 ) -> Tensor:
     """The mean over each window: x (N, C, H, W) -> (N, C, H', W'); padding counts as zeros."""
+    x = as_operand("avg_pool2d", "x", x)
+    check_image("avg_pool2d", "x", x._array)
     kernel, step, border = _window_settings("avg_pool2d", kernel_size, stride, padding)
+    _check_fits("avg_pool2d", x.shape[2:], kernel, step, border)
     total = sum_pool2d(x, kernel_size=kernel, stride=step, padding=border)
     return total * (1.0 / (kernel[0] * kernel[1]))

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError
-from minigan.core.op import op
-from minigan.core.tensor import DEFAULT_DTYPE, Array, Tensor, as_array
+from minigan.core.errors import ArgumentError, brief
+from minigan.core.op import as_operand, op
+from minigan.core.tensor import Array, Shape, Tensor
+from minigan.ops.checks import is_integer, sizes
 
 
 class Generator:
@@ -25,8 +26,10 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Begin again from `seed`, a non-negative integer; returns the generator itself."""
-        if not isinstance(seed, int | np.integer) or seed < 0:
-            raise ArgumentError(f"seed: got {seed!r}; it needs a non-negative integer")
+        if not is_integer(seed) or seed < 0:
+            raise ArgumentError(
+                f"manual_seed: seed is {brief(seed)}; it needs a non-negative integer"
+            )
         # SeedSequence spreads neighbouring seeds over all 64 bits of the key.
         self.key = int(np.random.SeedSequence(int(seed)).generate_state(1, np.uint64)[0])
         self.counter = 0
@@ -39,20 +42,20 @@ class Generator:
         return state
 
     def numpy(self) -> np.random.Generator:
-        """A NumPy generator that goes on from here; this one moves on by a far stride."""
+        """A NumPy generator for as many numbers as one likes, all independent of later ones here."""
         bits = np.random.Philox(key=self.key, counter=[0, self.counter, 1, 0])
         self.counter += 1
         return np.random.Generator(bits)
 
     def normal(self, shape: Sequence[int], std: float = 1.0) -> Array:
         """float32 numbers from the normal distribution with mean 0."""
-        return self.numpy().standard_normal(tuple(shape), dtype=np.float32) * np.float32(std)
+        drawn = np.asarray(self.numpy().standard_normal(tuple(shape), dtype=np.float32))
+        return np.asarray(drawn * np.float32(std))
 
     def uniform(self, shape: Sequence[int], low: float = 0.0, high: float = 1.0) -> Array:
         """float32 numbers from the uniform distribution on [low, high)."""
-        return self.numpy().random(tuple(shape), dtype=np.float32) * np.float32(
-            high - low
-        ) + np.float32(low)
+        drawn = np.asarray(self.numpy().random(tuple(shape), dtype=np.float32))
+        return np.asarray(drawn * np.float32(high - low) + np.float32(low))
 
 
 default_generator = Generator(0)
@@ -65,14 +68,18 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-def rand(*shape: int, generator: Generator | None = None) -> Tensor:
-    """float32 numbers from the uniform distribution on [0, 1)."""
-    return Tensor((generator or default_generator).uniform(shape))
+def rand(*shape: int | Sequence[int], generator: Generator | None = None) -> Tensor:
+    """float32 numbers from the uniform distribution on [0, 1); rand(2, 3) or rand((2, 3))."""
+    return Tensor((generator or default_generator).uniform(_spelled_out("rand", shape)))
 
 
-def randn(*shape: int, generator: Generator | None = None) -> Tensor:
+def randn(*shape: int | Sequence[int], generator: Generator | None = None) -> Tensor:
     """float32 numbers from the normal distribution with mean 0 and deviation 1."""
-    return Tensor((generator or default_generator).normal(shape))
+    return Tensor((generator or default_generator).normal(_spelled_out("randn", shape)))
+
+
+def _spelled_out(name: str, shape: tuple[Any, ...]) -> Shape:
+    return sizes(name, "shape", shape[0] if len(shape) == 1 else shape)
 
 
 def random_bits(state: Array, numbers: int) -> Array:
@@ -102,7 +109,7 @@ def dropout_masked(x: Array, state: Array, *, p: float) -> Array:
 @dropout_masked.check
 def _(x: Array, state: Array, p: float) -> None:
     if not isinstance(p, int | float) or not 0 <= p <= 1:
-        raise ArgumentError(f"dropout: p is {p!r}; it needs a probability from 0 to 1")
+        raise ArgumentError(f"dropout: p is {brief(p)}; it needs a probability from 0 to 1")
     if state.shape != (2,) or state.dtype != np.uint64:
         raise ArgumentError(
             f"dropout: state has shape {state.shape} and dtype {state.dtype}; it needs (2,) and uint64"
@@ -119,7 +126,7 @@ def dropout(
     x: Any, *, p: float = 0.5, training: bool = True, generator: Generator | None = None
 ) -> Tensor:
     """Set each element to 0 with probability p and scale the rest by 1 / (1 - p), when training."""
-    x = x if isinstance(x, Tensor) else Tensor(as_array(x, DEFAULT_DTYPE))
+    x = as_operand("dropout", "x", x)
     if not training:
         return x
     state = Tensor((generator or default_generator).state(x.numel()))

@@ -6,33 +6,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import Op, op
-from minigan.core.tensor import Array, Axis, Shape, Tensor
+from minigan.core.errors import ShapeError
+from minigan.core.op import Op, as_operand, op
+from minigan.core.tensor import Array, Axis, Shape, Tensor, TensorLike
+from minigan.ops.checks import normal_axes, number, one_axis
 from minigan.ops.elementwise import cast, eq, exp
 from minigan.ops.shape import broadcast_to, reshape
-
-
-def normal_axes(operation: str, axis: Axis, shape: Shape) -> tuple[int, ...]:
-    """`axis` as a tuple of distinct non-negative integers, or an error naming the operation."""
-    if axis is None:
-        return tuple(range(len(shape)))
-    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
-    for a in axes:
-        if not isinstance(a, int | np.integer) or not -len(shape) <= a < len(shape):
-            raise ShapeError(
-                f"{operation}: axis {a!r} does not exist in shape {shape}; "
-                f"it needs an integer from {-len(shape)} to {len(shape) - 1}"
-            )
-    normal = tuple(int(a) % len(shape) for a in axes)
-    if len(set(normal)) < len(normal):
-        raise ArgumentError(f"{operation}: axis {axis!r} names the same axis twice")
-    return normal
 
 
 def _kept(g: Tensor, shape: Shape, axis: tuple[int, ...]) -> Tensor:
@@ -99,12 +82,13 @@ def _(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> Tensor:
 @var.check
 def _(x: Array, axis: Axis, correction: float, keepdims: bool) -> dict[str, Any]:
     axes = normal_axes("var", axis, x.shape)
+    correction = number("var", "correction", correction)
     if _count(x.shape, axes) <= correction:
         raise ShapeError(
             f"var: x of shape {x.shape} has {_count(x.shape, axes)} elements along axis {axis}; "
             f"it needs more than correction = {correction}"
         )
-    return {"axis": axes}
+    return {"axis": axes, "correction": correction}
 
 
 @op
@@ -152,9 +136,10 @@ log_softmax.vjps(
 _checks_axis(log_softmax, needs_elements=True)
 
 
-def softmax(x: Tensor, *, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, *, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along one axis."""
-    return exp(log_softmax(x, axis=axis))
+    x = as_operand("softmax", "x", x)
+    return exp(log_softmax(x, axis=one_axis("softmax", axis, x.shape)))
 
 
 def sum_to(x: Tensor, shape: Shape) -> Tensor:

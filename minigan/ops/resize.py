@@ -22,7 +22,8 @@ def upsample_nearest2d(x: Array, *, scale_factor: int | Pair) -> Array:
     sh, sw = scale_factor  # type: ignore[misc]
     n, c, h, w = x.shape
     blocks = np.broadcast_to(x[:, :, :, None, :, None], (n, c, h, sh, w, sw))
-    return blocks.reshape(n, c, h * sh, w * sw)
+    # A copy also where nothing repeats: the result has memory, and so a version, of its own.
+    return np.array(blocks, order="C").reshape(n, c, h * sh, w * sw)
 
 
 @upsample_nearest2d.check

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import op
-from minigan.core.tensor import Array, Shape, Tensor
+from minigan.core.op import as_operand, op
+from minigan.core.tensor import Array, Axis, Shape, Tensor, TensorLike
+from minigan.ops.checks import normal_axes, one_axis, sizes
 
 # ---------------------------------------------------------------------- views
 
@@ -23,7 +24,7 @@ def reshape(x: Array, *, shape: Shape) -> Array:
 
 @reshape.check
 def _(x: Array, shape: Shape | int) -> dict[str, Any]:
-    wanted = tuple(shape) if isinstance(shape, Sequence) else (shape,)
+    wanted = sizes("reshape", "shape", shape, at_least=-1)
     known = math.prod(n for n in wanted if n != -1)
     if -1 in wanted and wanted.count(-1) == 1 and known and x.size % known == 0:
         wanted = tuple(x.size // known if n == -1 else n for n in wanted)
@@ -48,11 +49,12 @@ def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Array:
 def _(x: Array, axes: Sequence[int] | None) -> dict[str, Any]:
     if axes is None:
         return {"axes": tuple(reversed(range(x.ndim)))}
-    order = tuple(a + x.ndim if a < 0 else a for a in axes)
+    order = sizes("transpose", "axes", axes, at_least=-x.ndim)
+    order = tuple(a + x.ndim if a < 0 else a for a in order)
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(
-            f"transpose: axes {tuple(axes)} do not name each of the {x.ndim} axes of shape "
-            f"{x.shape} once"
+            f"transpose: axes are {axes}; for x of shape {x.shape} it needs each of its {x.ndim} "
+            "axes once"
         )
     return {"axes": order}
 
@@ -67,8 +69,8 @@ def broadcast_to(x: Array, *, shape: Shape) -> Array:
 
 
 @broadcast_to.check
-def _(x: Array, shape: Sequence[int]) -> dict[str, Any]:
-    wanted = tuple(shape)
+def _(x: Array, shape: int | Sequence[int]) -> dict[str, Any]:
+    wanted = sizes("broadcast_to", "shape", shape)
     stretches = zip(reversed(x.shape), reversed(wanted), strict=False)
     if len(wanted) < x.ndim or any(n not in (1, m) for n, m in stretches):
         raise ShapeError(
@@ -82,17 +84,14 @@ broadcast_to.vjps(x=lambda g: g)  # the engine sums it back to x's shape
 
 
 @op(view=True, linear=True)
-def flip(x: Array, *, axis: int | tuple[int, ...]) -> Array:
-    """x read backwards along the given axes."""
+def flip(x: Array, *, axis: Axis) -> Array:
+    """x read backwards along one axis, several, or all (None)."""
     return np.flip(x, axis)
 
 
 @flip.check
-def _(x: Array, axis: int | Sequence[int]) -> dict[str, Any]:
-    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
-    if any(not -x.ndim <= a < x.ndim for a in axes):
-        raise ShapeError(f"flip: axis {axis} does not exist in shape {x.shape}")
-    return {"axis": axes}
+def _(x: Array, axis: Axis) -> dict[str, Any]:
+    return {"axis": normal_axes("flip", axis, x.shape)}
 
 
 flip.vjps(x=lambda g, axis: flip(g, axis=axis))
@@ -102,7 +101,7 @@ flip.vjps(x=lambda g, axis: flip(g, axis=axis))
 
 @op(linear=True)
 def concatenate(*tensors: Array, axis: int = 0) -> Array:
-    """Tensors joined along an existing axis; all other sizes must agree."""
+    """Tensors, or one list of them, joined along an existing axis; all other sizes must agree."""
     return np.concatenate(tensors, axis)
 
 
@@ -111,9 +110,7 @@ def _(*tensors: Array, axis: int) -> dict[str, Any]:
     if not tensors:
         raise ArgumentError("concatenate: got no tensors; it needs at least one")
     first = tensors[0].shape
-    if not -len(first) <= axis < len(first):
-        raise ShapeError(f"concatenate: axis {axis} does not exist in shape {first}")
-    axis %= len(first)
+    axis = one_axis("concatenate", axis, first)
     for i, t in enumerate(tensors):
         if len(t.shape) != len(first) or any(
             n != m for k, (n, m) in enumerate(zip(t.shape, first, strict=True)) if k != axis
@@ -135,21 +132,20 @@ def _(g: Tensor, tensors_shape: list[Shape], axis: int) -> list[Tensor]:
     ]
 
 
-def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
+def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
-    for i, t in enumerate(tensors):
-        if t.shape != tensors[0].shape:
-            raise ShapeError(
-                f"stack: tensor {i} has shape {t.shape}; it needs {tensors[0].shape} like the first"
-            )
-    if not tensors:
+    parts = [as_operand("stack", f"tensors[{i}]", t) for i, t in enumerate(tensors)]
+    if not parts:
         raise ArgumentError("stack: got no tensors; it needs at least one")
-    shape = list(tensors[0].shape)
-    if not -len(shape) - 1 <= axis <= len(shape):
-        raise ShapeError(f"stack: there is no place for axis {axis} in shape {tuple(shape)}")
-    axis %= len(shape) + 1
-    shape.insert(axis, 1)
-    return concatenate(*(reshape(t, shape=tuple(shape)) for t in tensors), axis=axis)
+    shape = parts[0].shape
+    for i, t in enumerate(parts):
+        if t.shape != shape:
+            raise ShapeError(
+                f"stack: tensor {i} has shape {t.shape}; it needs {shape} like the first"
+            )
+    axis = one_axis("stack", axis, (*shape, 1))
+    widened = (*shape[:axis], 1, *shape[axis:])
+    return concatenate(*(reshape(t, shape=widened) for t in parts), axis=axis)
 
 
 # ---------------------------------------------------------------------- indexing
@@ -171,16 +167,20 @@ def _(x: Array, index: Any) -> dict[str, Any]:
 
 
 def _plain_index(part: Any) -> Any:
-    """An index as NumPy takes it: tensors and lists become integer or boolean arrays."""
+    """An index as NumPy takes it: tensors and lists become integer or boolean arrays.
+
+    Arrays are copied, because the backward pass needs them as they were.
+    """
     if isinstance(part, Tensor):
-        part = part.numpy()
-    if isinstance(part, list):
-        part = np.asarray(part)
-    if isinstance(part, np.ndarray) and part.dtype.kind not in "biu":
+        part = part._array
+    if not isinstance(part, list | np.ndarray):
+        return part
+    array = np.array(part, int) if isinstance(part, list) and not part else np.array(part)
+    if array.dtype.kind not in "biu":
         raise ArgumentError(
-            f"indexing: an index array has {part.dtype}; it needs integers or booleans"
+            f"indexing: an index array has {array.dtype}; it needs integers or booleans"
         )
-    return part
+    return array
 
 
 getitem.vjps(x=lambda g, x_shape, index: getitem_dx(g, index=index, input_shape=x_shape))

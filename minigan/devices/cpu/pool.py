@@ -49,7 +49,7 @@ def _output_size(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
     """minigan.ops.pool.max_pool2d: the maxima, and the index row W + column of each in x."""
     out = _output_size(x, kernel, stride, padding)
-    padded = _padded(x, padding, -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min)
+    padded = _padded(x, padding, _lowest(x.dtype))
     width = x.shape[3]
     corners = (np.arange(out[0]) * stride[0] - padding[0])[:, None] * width + (
         np.arange(out[1]) * stride[1] - padding[1]
@@ -70,6 +70,13 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
     return best, indices
 
 
+def _lowest(dtype: np.dtype) -> float:
+    """The value that nothing of this type lies below."""
+    if dtype.kind == "f":
+        return -np.inf
+    return np.iinfo(dtype).min if dtype.kind in "iu" else False
+
+
 def _inside(i: int, j: int, out: Pair, stride: Pair, padding: Pair, size: tuple[int, ...]) -> Array:
     """Which windows have their position (i, j) inside the image: (H', W')."""
     rows = np.arange(out[0]) * stride[0] - padding[0] + i
@@ -82,7 +89,8 @@ def scatter2d(grad: Array, indices: Array, size: Pair) -> Array:
     """minigan.ops.pool.scatter2d, summing in a fixed order where an index occurs more than once."""
     n, c = grad.shape[:2]
     planes = n * c
-    flat = indices.reshape(planes, -1) + np.arange(planes)[:, None] * (size[0] * size[1])
+    flat = indices.reshape(planes, -1).astype(np.intp, copy=False)
+    flat = flat + np.arange(planes)[:, None] * (size[0] * size[1])
     total = planes * size[0] * size[1]
     summed = np.bincount(flat.ravel(), weights=grad.reshape(planes, -1).ravel(), minlength=total)
     return summed.astype(grad.dtype, copy=False).reshape(n, c, *size)

@@ -1,0 +1,41 @@
+# Two commands for a fresh machine with Python 3.11+, make and a C++ compiler:
+#   make demo   train the deblurring GAN on bundled photographs and write a report
+#   make test   run the whole suite
+# and one for those who change the code:
+#   make check  style and types
+# Both make a virtual environment in .venv and install into it.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
+MINUTES ?= 7
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/deblur-installed
+	$(BIN)/minigan deblur train --preset small --minutes $(MINUTES) --seed 0 --out $(DEMO)
+	@echo "Open $(DEMO)/report.html in a browser."
+
+test: $(VENV)/dev-installed
+	$(BIN)/python -m pytest -n 2 $(PYTEST)
+
+check: $(VENV)/dev-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+# The extras are installed once and again only when what they consist of changes.
+$(VENV)/deblur-installed: pyproject.toml setup.py | $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[deblur]'
+	@touch $@
+
+$(VENV)/dev-installed: pyproject.toml setup.py | $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(VENV):
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

@@ -1,0 +1,243 @@
+"""minigan deblur: train, restore, evaluate."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from minigan.deblur.evaluate import Row
+    from minigan.deblur.photographs import Split
+    from minigan.deblur.train import TrainSettings
+
+PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def deblur() -> None:
+    """Train a GAN that sharpens blurred photographs, and use it."""
+
+
+# ---------------------------------------------------------------------- train
+
+
+@deblur.command()
+@click.option("--data", type=PATH, help="Folder of sharp photographs [default: bundled ones].")
+@click.option("--out", type=PATH, help="Folder for the run [default: the next runs/deblur-NNN].")
+@click.option("--preset", default="small", show_default=True, help="Size of networks: small, tiny.")
+@click.option("--steps", type=click.IntRange(min=1), help="How many training steps.")
+@click.option("--minutes", type=click.FloatRange(min=0.01), help="Train about this long instead.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--twin", is_flag=True, help="Also train an L1-only twin, to compare with.")
+@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@click.option("--device", default="cpu", show_default=True)
+def train(
+    data: Path | None,
+    out: Path | None,
+    preset: str,
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
+    twin: bool,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Train on photographs that are blurred on the fly; write pictures and figures to a report."""
+    from minigan import devices
+    from minigan.cli.progress import TrainingProgress
+    from minigan.core.parallel import workers
+    from minigan.deblur import run
+    from minigan.deblur.train import seconds_per_step, steps_in
+
+    if steps is not None and minutes is not None:
+        raise click.UsageError("--steps and --minutes exclude each other")
+    devices.available(device)
+    settings = replace(_preset(preset), seed=seed)
+    photographs = _photographs(data, settings)
+    folder = run.new_folder(out)
+    with workers(threads) as pool:
+        if minutes is not None:
+            costs = seconds_per_step(settings, photographs.training, pool)
+            steps = steps_in(settings, 60 * minutes, costs)
+            click.echo(f"{minutes:g} minutes are about {steps} steps on this machine.")
+        settings = replace(settings, steps=steps or settings.steps)
+        job = run.Run(
+            folder,
+            settings,
+            photographs,
+            twin,
+            _command(data, preset, settings, twin),
+            version("minigan"),
+        )
+        with TrainingProgress() as progress:
+            rows = run.perform(job, pool, progress)
+    _print_table(rows)
+    click.echo(f"The report: {folder / 'report.html'}")
+
+
+def _preset(name: str) -> TrainSettings:
+    from minigan.deblur.train import PRESETS
+
+    if name not in PRESETS:
+        raise click.UsageError(f"--preset is {name!r}; it needs one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def _photographs(data: Path | None, settings: TrainSettings) -> Split:
+    """The bundled photographs in their fixed split, or a folder's, a fifth of them unseen."""
+    from minigan.deblur.photographs import bundled_photographs, folder_photographs, split
+    from minigan.deblur.run import TEST_SIZE
+
+    if data is None:
+        return bundled_photographs()
+    smallest = max(settings.crop, TEST_SIZE) + 2 * settings.blur.margin
+    return split(folder_photographs(data, smallest), seed=settings.seed)
+
+
+def _command(data: Path | None, preset: str, settings: TrainSettings, twin: bool) -> list[str]:
+    """The command that repeats this run: with its number of steps, whatever was asked for."""
+    command = ["minigan", "deblur", "train"]
+    command += [] if data is None else ["--data", str(data)]
+    command += ["--preset", preset, "--steps", str(settings.steps), "--seed", str(settings.seed)]
+    return command + (["--twin"] if twin else [])
+
+
+# ---------------------------------------------------------------------- restore
+
+
+@deblur.command()
+@click.argument("images", nargs=-1, required=True, type=PATH)
+@click.option("--model", "model_path", required=True, type=PATH, help="A model file or run folder.")
+@click.option(
+    "-o", "--out", required=True, type=PATH, help="A picture, or for several images a folder."
+)
+@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@click.option("--device", default="cpu", show_default=True)
+def restore(
+    images: tuple[Path, ...], model_path: Path, out: Path, threads: int | None, device: str
+) -> None:
+    """Sharpen pictures of any size, grey or colour."""
+    from minigan import devices
+    from minigan.core.parallel import workers
+    from minigan.deblur.model import load_model
+    from minigan.deblur.restore import restore as restored
+    from minigan.images import read_picture, write_image
+
+    devices.available(device)
+    targets = _targets(images, out)
+    model = load_model(model_path)
+    with workers(threads) as pool:
+        for source, target in zip(images, targets, strict=True):
+            picture = read_picture(source)
+            pixels = restored(model, picture.pixels, pool)
+            write_image(target, pixels, picture.alpha, picture.bit_depth, picture.profile)
+            click.echo(f"{source} -> {target}")
+
+
+def _targets(images: tuple[Path, ...], out: Path) -> list[Path]:
+    """Where each restored picture goes; every problem with that is found before any work is done."""
+    from minigan.core.errors import OutputPathError
+    from minigan.files import ensure_folder
+    from minigan.images import WRITTEN_SUFFIXES, check_image_path
+
+    if len(images) == 1 and out.suffix and not out.is_dir():
+        targets = [out]
+    else:
+        folder = ensure_folder(out)
+        suffixes = [i.suffix if i.suffix.lower() in WRITTEN_SUFFIXES else ".png" for i in images]
+        targets = [folder / (i.stem + s) for i, s in zip(images, suffixes, strict=True)]
+    for source, target in zip(images, targets, strict=True):
+        check_image_path(target)
+        if target.exists() and source.exists() and target.samefile(source):
+            raise OutputPathError(f"cannot write {target}: it is the picture to restore itself")
+    for i, target in enumerate(targets):
+        if target in targets[:i]:
+            raise OutputPathError(
+                f"cannot write {target} twice: {images[i]} and {images[targets.index(target)]} "
+                "would both go there"
+            )
+    return targets
+
+
+# ---------------------------------------------------------------------- evaluate
+
+
+@deblur.command()
+@click.option("--model", "model_path", required=True, type=PATH, help="A model file or run folder.")
+@click.option("--data", type=PATH, help="Folder of sharp photographs [default: bundled ones].")
+@click.option(
+    "--each", type=click.IntRange(min=1), default=10, show_default=True, help="Crops each."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@click.option("--device", default="cpu", show_default=True)
+def evaluate(
+    model_path: Path,
+    data: Path | None,
+    each: int,
+    seed: int,
+    as_json: bool,
+    threads: int | None,
+    device: str,
+) -> None:
+    """Measure a model beside the classical methods, on photographs that it was not trained on."""
+    from minigan import devices
+    from minigan.core.errors import ArgumentError
+    from minigan.core.parallel import workers
+    from minigan.deblur import run
+    from minigan.deblur.evaluate import evaluate as measured
+    from minigan.deblur.model import fingerprint, load_model
+    from minigan.deblur.pairs import testing_pairs
+    from minigan.deblur.photographs import bundled_photographs, folder_photographs
+
+    devices.available(device)
+    model = load_model(model_path)
+    if data is None:
+        found = [p for part in bundled_photographs() for p in part]
+    else:
+        found = folder_photographs(data, run.TEST_SIZE + 2 * model.blur.margin)
+    unseen = [p for p in found if fingerprint(p) not in model.seen]
+    if not unseen:
+        raise ArgumentError(
+            f"evaluate: all {len(found)} photographs were trained on; it needs at least one that was not"
+        )
+    pairs = testing_pairs(unseen, model.blur, run.TEST_SIZE, each, seed)
+    with workers(threads) as pool:
+        rows = measured(run.methods({run.OURS: model}, pool), pairs)
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+        return
+    left_out = len(found) - len(unseen)
+    click.echo(
+        f"{len(pairs)} crops of {len(unseen)} photographs"
+        + (f"; {left_out} others were trained on and left out" if left_out else "")
+    )
+    _print_table(rows)
+
+
+def _print_table(rows: list[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(caption="* knows the true kernel. Mean ± standard deviation over the crops.")
+    table.add_column("method")
+    for column in ("PSNR dB", "SSIM", "sharpness", "GMSD", "made worse"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        worse = row.psnr.worse
+        table.add_row(
+            row.name + (" *" if row.knows_kernel else ""),
+            f"{row.psnr.mean:.2f} ± {row.psnr.std:.2f}",
+            f"{row.ssim.mean:.3f} ± {row.ssim.std:.3f}",
+            f"{row.sharpness.mean:.3f}",
+            f"{row.gmsd.mean:.4f}",
+            "" if worse is None else f"{100 * worse:.0f} %",
+        )
+    Console(file=sys.stdout, width=100).print(table)

@@ -1,0 +1,330 @@
+"""The report of a deblurring run: one HTML file with pictures, table, curves and settings.
+
+The file needs nothing but itself: pictures and curves are part of it, it asks no server for
+anything, and it can be mailed, archived and printed. Words and layout stand in `report.html.j2`;
+what is computed, above all the verdict, is computed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigan.core.errors import ArgumentError, NonFiniteError, ShapeError, require
+from minigan.core.tensor import Array
+from minigan.deblur.blur import quantize
+from minigan.deblur.curves import curves
+from minigan.deblur.evaluate import BLURRY, Row
+from minigan.files import atomic_write
+
+# How wide pictures are shown, in pixels of the page; each picture gets the multiple of its own
+# width that is nearest, so that all its pixels are enlarged alike.
+SHOWN_WIDTH, SLIDER_WIDTH = 256, 512
+
+# How the row of the blind linear filter begins in `evaluate.classical_methods`.
+LEAST_SQUARES = "least-squares"
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One picture in all its versions, to be compared by eye.
+
+    `pictures` are float (3, H, W) in [0, 1], all of one size, in the order to show: the blurry one
+    first, the sharp one last. `psnr` has dB against the sharp one for each label but that of the
+    sharp one itself. `kernel` is what blurred it, (rows, columns).
+    """
+
+    name: str
+    pictures: dict[str, Array]
+    psnr: dict[str, float]
+    kernel: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that a report shows.
+
+    `history` holds a dict for each log line: "step", the losses by name, and at some steps
+    "val_psnr" and "val_ssim". `settings` may be nested. `command` repeats the run. `facts` are
+    shown as they are, under the verdict. `reference` is the restorer that the report is about, by
+    its name in `rows` and its label in every example.
+
+    `val_levels` says what the blurry input reaches on the pairs behind "val_psnr" and "val_ssim",
+    by these names. None means that those pairs are the ones of the table; {} that nobody knows.
+    """
+
+    title: str
+    rows: Sequence[Row]
+    examples: Sequence[Example]
+    history: Sequence[dict[str, float]]
+    settings: dict[str, Any]
+    command: str
+    facts: dict[str, str]
+    reference: str
+    val_levels: Mapping[str, float] | None = None
+
+
+def write_report(path: str | os.PathLike[str], report: Report) -> None:
+    """Write the report to `path`, one self-contained HTML file, whole or not at all.
+
+    Raises ArgumentError when the table lacks the reference or the blurry input, or an example
+    lacks the reference; ShapeError and NonFiniteError for pictures that cannot be shown;
+    OutputPathError for a path that cannot be written; MissingExtraError without Jinja2, Pillow or
+    matplotlib.
+    """
+    # A file name of bytes that are no text holds lone surrogates, which UTF-8 cannot encode.
+    page = _rendered(report).encode("utf-8", "replace")
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(page)
+
+
+def verdict(rows: Sequence[Row], reference: str) -> str:
+    """What the table says of the row `reference`, in one sentence, in its favour or not.
+
+    Raises ArgumentError when there is no such row, or none of the blurry input.
+    """
+    ours, blurry = _row(rows, reference), _row(rows, BLURRY)
+    parts = [f"Against the {BLURRY}, {reference} {_gains(ours, blurry)}"]
+    linear = next((row for row in rows if row.name.startswith(LEAST_SQUARES)), ours)
+    if linear is not ours:
+        parts.append(f"against the blind least-squares filter, it {_gains(ours, linear)}")
+    if ours.psnr.worse is not None:
+        count = ours.psnr.count
+        worse = {0: "none", count: "all"}.get(round(ours.psnr.worse * count))
+        worse = worse or f"{ours.psnr.worse * count:.0f}"
+        parts.append(f"by PSNR, it makes {worse} of {count} test pictures worse than they were")
+    return "; ".join(parts) + "."
+
+
+def _row(rows: Sequence[Row], name: str) -> Row:
+    for row in rows:
+        if row.name == name:
+            return row
+    names = ", ".join(row.name for row in rows)
+    raise ArgumentError(f"report: rows needs one named {name!r}, and has {names or 'none'}")
+
+
+def _gains(ours: Row, other: Row) -> str:
+    psnr = _gain("PSNR", " dB", 2, ours.psnr.mean, other.psnr.mean)
+    return f"{psnr} and {_gain('SSIM', '', 3, ours.ssim.mean, other.ssim.mean)}"
+
+
+def _gain(name: str, unit: str, digits: int, ours: float, other: float) -> str:
+    difference = 0.0 if ours == other else ours - other  # inf - inf would be nan
+    if math.isnan(difference):
+        return f"cannot be compared in {name}"
+    if round(abs(difference), digits) == 0:
+        return f"is level in {name}"
+    verb = "gains" if difference > 0 else "loses"
+    return f"{verb} {_number(abs(difference), digits)}{unit} in {name}"
+
+
+def _number(value: float, digits: int) -> str:
+    """A figure as the page shows it: a true minus sign, and the signs for infinite and unknown."""
+    if math.isnan(value):
+        return "–"
+    text = f"{abs(value):.{digits}f}" if math.isfinite(value) else "∞"
+    return f"−{text}" if value < 0 and float(text.replace("∞", "1")) else text
+
+
+def _rendered(report: Report) -> str:
+    """The whole page. Autoescape makes text of whatever is in names, settings and facts."""
+    jinja2 = require("jinja2", "deblur", "write a report")
+    template = (resources.files(__package__) / "report.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    told = {row.name for row in report.rows if row.knows_kernel}
+    page = {
+        "verdict": verdict(report.rows, report.reference),
+        "columns": COLUMNS,
+        "groups": _grouped_rows(report.rows),
+        "examples": [_example_view(example, report.reference, told) for example in report.examples],
+        "curves": curves(report.history, _val_levels(report)),
+        "settings": list(_flattened(report.settings)),
+        "count": report.rows[0].psnr.count,
+    }
+    return environment.from_string(template).render(report=report, **page)
+
+
+def _val_levels(report: Report) -> Mapping[str, float]:
+    if report.val_levels is not None:
+        return report.val_levels
+    blurry = _row(report.rows, BLURRY)
+    return {"val_psnr": blurry.psnr.mean, "val_ssim": blurry.ssim.mean}
+
+
+def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings line by line: {"blur": {"sigma": 0.01}} gives ("blur.sigma", "0.01")."""
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", str(value)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: how it is read off a row, shown, and compared.
+
+    `distance` says how far a figure is from the best there can be, on any scale; `figure` gives
+    None where a row has nothing to show.
+    """
+
+    title: str
+    hint: str
+    figure: Callable[[Row], float | None]
+    shown: Callable[[float], str]
+    distance: Callable[[float], float]
+    spread: Callable[[Row], str] = lambda row: ""
+
+
+class Cell(NamedTuple):
+    """A figure in the table: its text, its deviation or "", and whether it is the best blind one."""
+
+    figure: str
+    spread: str
+    best: bool
+
+
+def _mean_column(
+    title: str, hint: str, name: str, digits: int, distance: Callable[[float], float]
+) -> Column:
+    """The column of the mean and deviation of one metric, the attribute `name` of a Row."""
+    return Column(
+        title,
+        hint,
+        lambda row: getattr(row, name).mean,
+        lambda mean: _number(mean, digits),
+        distance,
+        lambda row: f"± {_number(getattr(row, name).std, digits)}",
+    )
+
+
+COLUMNS = (
+    _mean_column("PSNR", "dB, more is better", "psnr", 2, lambda mean: -mean),
+    Column(
+        "Made worse",
+        "share of pictures, by PSNR",
+        lambda row: None if row.name == BLURRY else row.psnr.worse,  # no picture worsens itself
+        lambda share: f"{_number(100 * share, 1).removesuffix('.0')} %",
+        lambda share: share,
+    ),
+    _mean_column("SSIM", "more is better", "ssim", 3, lambda mean: -mean),
+    _mean_column("Sharpness ratio", "1 is best", "sharpness", 2, lambda mean: abs(mean - 1)),
+    _mean_column("GMSD", "less is better", "gmsd", 3, lambda mean: mean),
+)
+
+
+def _grouped_rows(rows: Sequence[Row]) -> list[tuple[bool, list[tuple[Row, list[Cell]]]]]:
+    """(False, blind rows) and (True, rows that know the kernel), each row with its cells."""
+    best = [_best(column, rows) for column in COLUMNS]
+    groups = []
+    for knows_kernel in (False, True):
+        chosen = [row for row in rows if row.knows_kernel == knows_kernel]
+        cells = [(row, [_cell(c, row, b) for c, b in zip(COLUMNS, best, strict=True)]) for row in chosen]
+        groups += [(knows_kernel, cells)] if cells else []
+    return groups
+
+
+def _best(column: Column, rows: Sequence[Row]) -> str:
+    """The best figure that a blind row has in this column, as it is shown."""
+    blind = [column.figure(row) for row in rows if not row.knows_kernel]
+    figures = [figure for figure in blind if figure is not None and not math.isnan(figure)]
+    return column.shown(min(figures, key=column.distance)) if figures else ""
+
+
+def _cell(column: Column, row: Row, best: str) -> Cell:
+    figure = column.figure(row)
+    if figure is None:
+        return Cell("–", "", False)
+    text = column.shown(figure)
+    # Compared as shown: of two rows that both say 28.31, it would be odd to praise one.
+    return Cell(text, column.spread(row), not row.knows_kernel and text == best)
+
+
+class Shot(NamedTuple):
+    """One version of an example's picture, ready to be shown."""
+
+    label: str
+    uri: str
+    figure: str
+    gain: str
+    told: bool
+
+
+def _example_view(example: Example, reference: str, told: set[str]) -> dict[str, Any]:
+    """What the template needs of an example, once its pictures are known to be comparable."""
+    if reference not in example.pictures:
+        raise ArgumentError(
+            f"report: the example {example.name} needs a picture labelled {reference!r}, and has "
+            f"{', '.join(example.pictures) or 'none'}"
+        )
+    first, *_, last = example.pictures
+    shape = example.pictures[first].shape
+    before = example.psnr.get(first, math.nan)
+    shots = []
+    for label, picture in example.pictures.items():
+        _check_picture(example.name, label, picture, shape)
+        psnr = example.psnr.get(label, math.nan)
+        figure = "the original" if label == last else f"{_number(psnr, 2)} dB"
+        gain = psnr - before if label != first and math.isfinite(psnr) else math.nan
+        signed = "" if math.isnan(gain) else f"{'+' if gain >= 0 else ''}{_number(gain, 2)}"
+        shots.append(Shot(label, _picture_uri(picture), figure, signed, label in told))
+    _, height, width = shape
+    return {
+        "name": example.name,
+        "shots": shots,
+        "kernel": _kernel_uri(example),
+        "kernel_size": f"{example.kernel.shape[1]} × {example.kernel.shape[0]}",
+        "size": _enlarged(width, height, SHOWN_WIDTH),
+        "slider_width": _enlarged(width, height, SLIDER_WIDTH)[0],
+    }
+
+
+def _check_picture(name: str, label: str, picture: Array, shape: tuple[int, ...]) -> None:
+    if picture.ndim != 3 or picture.shape[0] != 3 or picture.shape != shape:
+        raise ShapeError(
+            f"report: the picture {label!r} of {name} has shape {picture.shape}, and needs "
+            f"(3, H, W), the same for all; the first has {shape}"
+        )
+    if not np.isfinite(picture).all():
+        raise NonFiniteError(f"report: the picture {label!r} of {name} holds NaN or infinity")
+
+
+def _enlarged(width: int, height: int, wanted: int) -> tuple[int, int]:
+    """The whole multiple of (width, height) whose width comes nearest to `wanted` pixels."""
+    factor = max(1, round(wanted / width))
+    return factor * width, factor * height
+
+
+def _picture_uri(picture: Array) -> str:
+    return _png_uri(np.moveaxis(np.rint(quantize(picture) * 255).astype(np.uint8), 0, -1))
+
+
+def _kernel_uri(example: Example) -> str:
+    """The kernel with its strongest pixel white: its weights sum to 1, which would all be black."""
+    kernel = np.asarray(example.kernel)
+    if kernel.ndim != 2 or kernel.size == 0 or not np.isfinite(kernel).all():
+        raise ShapeError(
+            f"report: the kernel of {example.name} has shape {kernel.shape}, and needs "
+            "(rows, columns) of finite numbers"
+        )
+    scaled = np.clip(kernel, 0, None) / max(float(kernel.max()), 1e-12)
+    return _png_uri(np.rint(255 * scaled).astype(np.uint8))
+
+
+def _png_uri(levels: np.ndarray) -> str:
+    """Bytes (H, W) or (H, W, 3) as a PNG file inside an address."""
+    pillow = require("PIL.Image", "deblur", "put pictures into a report")
+    stream = io.BytesIO()
+    pillow.fromarray(levels).save(stream, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
