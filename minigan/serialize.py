@@ -1,8 +1,9 @@
 """Tensors in files: safetensors, with a checksum for each tensor, and no pickle anywhere.
 
-A file holds arrays by name and a few settings as text. The checksums (BLAKE2b; for an array over its
-dtype, shape and bytes) stand in the file's metadata, so that one changed byte is noticed before it
-becomes a picture.
+A file holds arrays by name, and a record of a few settings and the checksum of each array, so that
+one changed byte is noticed before it becomes a picture. The record is JSON with its own checksum before
+it, under one key of the file's metadata: safetensors writes several keys in any order, and the same
+content shall give the same file.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from minigan.core.errors import ArgumentError, ModelFileError
 from minigan.core.tensor import Array
 from minigan.files import atomic_write
 
-FORMAT = "minigan 1"
+FORMAT = "minigan 1"  # the key of the record
 
 
 def checksum(array: Array) -> str:
-    """64 hexadecimal digits that change with any bit of the values, the shape or the dtype."""
+    """64 hexadecimal digits (BLAKE2b) that change with any bit of the values, the shape or the dtype."""
     values = _plain(array)
     return _digest(f"{values.dtype.str} {values.shape}".encode(), values.tobytes())
 
@@ -60,15 +61,9 @@ def save(
     try:
         # C order first: safetensors 0.8 writes other layouts as they lie in memory, not as they read.
         arrays = {name: _plain(a) for name, a in tensors.items()}
-        text = json.dumps(dict(settings), sort_keys=True)
-        sums = {name: checksum(a) for name, a in arrays.items()}
-        metadata = {
-            "format": FORMAT,
-            "settings": text,
-            "settings_checksum": _digest(text.encode()),
-            "checksums": json.dumps(sums, sort_keys=True),
-        }
-        content = to_bytes(arrays, metadata)
+        checksums = {name: checksum(a) for name, a in arrays.items()}
+        record = json.dumps({"settings": dict(settings), "checksums": checksums}, sort_keys=True)
+        content = to_bytes(arrays, {FORMAT: f"{_digest(record.encode())} {record}"})
     except (SafetensorError, TypeError, ValueError, AttributeError) as error:
         raise ArgumentError(
             f"save {path}: {_first_sentence(error)}; it needs arrays of numbers by name, and settings "
@@ -108,30 +103,19 @@ def _check_is_file(path: Path) -> None:
 def _verified_settings(
     path: Path, metadata: Mapping[str, str], tensors: Mapping[str, Array]
 ) -> dict[str, Any]:
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata:
         raise ModelFileError(
-            f"{path} is a safetensors file, but its format is {metadata.get('format')!r}; "
-            f"it needs {FORMAT!r}"
+            f"{path} is a safetensors file, but its metadata has no {FORMAT!r}; it needs a model that "
+            "minigan saved"
         )
-    text = metadata.get("settings", "")
-    if metadata.get("settings_checksum") != _digest(text.encode()):
+    digest, _, text = metadata[FORMAT].partition(" ")
+    if digest != _digest(text.encode()):
         raise ModelFileError(f"{path} is damaged: its settings do not match their checksum")
-    checksums = _json_table(metadata.get("checksums", ""))
-    if checksums.keys() != tensors.keys():
-        raise ModelFileError(f"{path} is damaged: its table of checksums does not fit its tensors")
-    for name, array in tensors.items():
-        if checksum(array) != checksums[name]:
+    record = json.loads(text)
+    for name in sorted(record["checksums"].keys() | tensors.keys()):
+        if name not in tensors or record["checksums"].get(name) != checksum(tensors[name]):
             raise ModelFileError(f"{path} is damaged: tensor {name!r} does not match its checksum")
-    return json.loads(text)
-
-
-def _json_table(text: str) -> dict[str, Any]:
-    """A JSON object; empty where the text is none."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
+    return record["settings"]
 
 
 def _first_sentence(error: Exception) -> str:

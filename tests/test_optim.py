@@ -247,15 +247,27 @@ BAD = [
     (lambda: optim.SGD([leaf()], math.nan), "SGD: lr is nan; it needs a finite number"),
     (lambda: optim.SGD([leaf()], math.inf), "SGD: lr is inf; it needs a finite number"),
     (lambda: optim.SGD([leaf()], "fast"), "SGD: lr is 'fast'; it needs a finite number"),
-    (lambda: optim.Momentum([leaf()], 0.1, 1), "Momentum: momentum is 1; it needs a finite number of "),
-    (lambda: optim.RMSprop([leaf()], alpha=-1), "RMSprop: alpha is -1; it needs a finite number of"),
+    (
+        lambda: optim.Momentum([leaf()], 0.1, 1),
+        "Momentum: momentum is 1; it needs a finite number of ",
+    ),
+    (
+        lambda: optim.RMSprop([leaf()], alpha=-1),
+        "RMSprop: alpha is -1; it needs a finite number of",
+    ),
     (lambda: optim.RMSprop([leaf()], eps=-1), "RMSprop: eps is -1; it needs a finite number"),
-    (lambda: optim.Adam([leaf()], betas=(1, 0.9)), "Adam: beta 1 is 1; it needs a finite number of at"),
+    (
+        lambda: optim.Adam([leaf()], betas=(1, 0.9)),
+        "Adam: beta 1 is 1; it needs a finite number of at",
+    ),
     (lambda: optim.Adam([leaf()], betas=(0.9, 2)), "Adam: beta 2 is 2; it needs a finite number"),
     (lambda: optim.Adam([leaf()], betas=0.9), "Adam: betas is 0.9; it needs two numbers"),
     (lambda: optim.linear_decay(5, 5), "linear_decay: from 5 to 5; it needs 0 <= start < end"),
     (lambda: optim.linear_decay(-1, 5), "linear_decay: from -1 to 5"),
-    (lambda: optim.cosine_decay(3, warmup=3), "cosine_decay: warmup 3 of 3; it needs 0 <= warmup < end"),
+    (
+        lambda: optim.cosine_decay(3, warmup=3),
+        "cosine_decay: warmup 3 of 3; it needs 0 <= warmup < end",
+    ),
 ]
 
 

@@ -194,7 +194,7 @@ def evaluate(
     from minigan.deblur import run
     from minigan.deblur.evaluate import evaluate as measured
     from minigan.deblur.model import fingerprint, load_model
-    from minigan.deblur.pairs import testing_pairs
+    from minigan.deblur.pairs import unseen_pairs
     from minigan.deblur.photographs import bundled_photographs, folder_photographs
 
     devices.available(device)
@@ -208,7 +208,7 @@ def evaluate(
         raise ArgumentError(
             f"evaluate: all {len(found)} photographs were trained on; it needs at least one that was not"
         )
-    pairs = testing_pairs(unseen, model.blur, run.TEST_SIZE, each, seed)
+    pairs = unseen_pairs(unseen, model.blur, run.TEST_SIZE, each, seed)
     with workers(threads) as pool:
         rows = measured(run.methods({run.OURS: model}, pool), pairs)
     if as_json:

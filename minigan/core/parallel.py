@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from contextvars import copy_context
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -57,9 +58,14 @@ class Workers:
     def map(self, function: Callable[..., object], *items: Sequence[object]) -> list:
         """function(*one of each) for all of them, at the same time; results in order.
 
-        The caller's gradient mode holds in the threads too. When calls fail, the first of them in
-        order raises here, once no call runs any more; those that had not begun are dropped.
+        The caller's gradient mode and np.errstate hold in the threads too. When calls fail, the
+        first of them in order raises here, once no call runs any more; those that had not begun are
+        dropped.
         """
+        calls = list(zip(*items, strict=True))
+        if getattr(self._thread, "is_ours", False):
+            # Called from inside a call: waiting here for a free thread could be waiting for ever.
+            return [function(*call) for call in calls]
         recording = mode.recording
 
         def run(*arguments: object) -> object:
@@ -67,11 +73,8 @@ class Workers:
             with set_grad_enabled(recording):
                 return function(*arguments)
 
-        calls = list(zip(*items, strict=True))
-        if getattr(self._thread, "is_ours", False):
-            # Called from inside a call: waiting here for a free thread could be waiting for ever.
-            return [function(*call) for call in calls]
-        futures = [self._pool.submit(run, *call) for call in calls]
+        # NumPy keeps errstate in a context variable; a context runs in one thread at a time.
+        futures = [self._pool.submit(copy_context().run, run, *call) for call in calls]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
@@ -105,7 +108,8 @@ class Workers:
         sizes = [len(part[0]) for part in parts]
 
         def one(part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
-            with enable_grad():
+            # Overflow shows in the numbers that are returned; threads would warn many times over.
+            with enable_grad(), np.errstate(all="ignore"):
                 value, report = _as_pair(loss(*part))
                 found = grad(value, parameters)
             return {**report, "loss": float(value)}, [g._array for g in found]

@@ -11,18 +11,21 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
 from minigan.core.errors import ArgumentError, require
 
-LABELS = {"val_psnr": "PSNR on the validation pairs, dB", "val_ssim": "SSIM on the validation pairs"}
+LABELS = {
+    "val_psnr": "PSNR on the validation pairs, dB",
+    "val_ssim": "SSIM on the validation pairs",
+}
 
 # Beyond so many points a curve of this size is a smear, and the file grows with each of them.
-MOST_POINTS = 200
-LOG_SCALE_FROM = 20  # times: a loss that falls so far would lie flat on the floor of a linear axis
+MOST_POINTS = 120
+LOG_SCALE_FROM = 8  # times: a loss that falls so far would lie on the floor of a linear axis
 
 # Matplotlib takes no CSS variables, so it draws in colours that stand for them: the page defines
 # each once for light and once for dark. No other colour may occur in a curve.
@@ -59,29 +62,42 @@ def curves(history: Sequence[Mapping[str, float]], levels: Mapping[str, float]) 
             )
     names = dict.fromkeys(name for line in history for name in line if name != "step")
     ordered = sorted(names, key=lambda name: (not name.startswith("val_"), name not in LABELS))
+    every_step = [line["step"] for line in history]
     return [
-        _curve(name, [(line["step"], line[name]) for line in history if name in line], levels, i)
-        for i, name in enumerate(ordered)
+        _curve(
+            name,
+            [(line["step"], line[name]) for line in history if name in line],
+            levels.get(name, math.nan),
+            _Frame(f"curve{number}-", min(every_step), max(every_step)),
+        )
+        for number, name in enumerate(ordered)
     ]
 
 
-def _curve(
-    name: str, points: Sequence[tuple[float, float]], levels: Mapping[str, float], number: int
-) -> Curve:
+class _Frame(NamedTuple):
+    """What a curve needs to fit in with the others: a prefix for its ids, and their steps."""
+
+    prefix: str
+    first: float
+    last: float
+
+
+def _curve(name: str, points: Sequence[tuple[float, float]], level: float, frame: _Frame) -> Curve:
     title = LABELS.get(name, name)
     steps, values = np.array(points, np.float64).T
     finite = np.isfinite(values)
     if not finite.any():
         return Curve(name, title, f"None of {len(values)} values is finite.", "")
-    level = levels.get(name, math.nan)
     kept = steps[finite], values[finite]
-    logarithmic = not name.startswith("val_") and _spans_decades(kept[1])
+    logarithmic = not name.startswith("val_") and _falls_far(kept[1])
     caption = _caption(*kept, level, int((~finite).sum()), logarithmic)
-    return Curve(name, title, caption, _drawn(*kept, level, logarithmic, f"curve{number}-"))
+    return Curve(name, title, caption, _drawn(*kept, level, logarithmic, frame))
 
 
-def _spans_decades(values: np.ndarray) -> bool:
-    return bool(values.min() > 0 and values.max() > LOG_SCALE_FROM * values.min())
+def _falls_far(values: np.ndarray) -> bool:
+    # The means, because one lucky batch near zero is no fall.
+    means = _grouped(values, np.mean)
+    return bool(values.min() > 0 and means.max() > LOG_SCALE_FROM * means.min())
 
 
 def _caption(
@@ -97,9 +113,7 @@ def _caption(
     if logarithmic:
         text += " Logarithmic scale."
     if len(values) > MOST_POINTS:
-        text += (
-            f" Line: means of {_group_size(values)} log lines; shade: their lowest to highest."
-        )
+        text += f" Line: means of {_group_size(values)} log lines; shade: their lowest to highest."
     if left_out:
         text += f" Left out: {left_out} values that are not finite."
     return text
@@ -116,7 +130,7 @@ def _grouped(values: np.ndarray, fold: Any) -> np.ndarray:
 
 
 def _drawn(
-    steps: np.ndarray, values: np.ndarray, level: float, logarithmic: bool, prefix: str
+    steps: np.ndarray, values: np.ndarray, level: float, logarithmic: bool, frame: _Frame
 ) -> str:
     """The curve as an <svg> element; the same values give the same characters."""
     style = require("matplotlib.style", "deblur", "draw the curves of a report")
@@ -129,8 +143,11 @@ def _drawn(
         axes = figure.add_subplot()
         _style_axes(axes, logarithmic)
         _plot(axes, steps, values, level)
+        if frame.last > frame.first:
+            margin = 0.02 * (frame.last - frame.first)
+            axes.set_xlim(frame.first - margin, frame.last + margin)
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(stream.getvalue(), prefix)
+    return _inline(stream.getvalue(), frame.prefix)
 
 
 def _plot(axes: Any, steps: np.ndarray, values: np.ndarray, level: float) -> None:
@@ -163,7 +180,7 @@ def _style_axes(axes: Any, logarithmic: bool) -> None:
     axes.grid(axis="y", color=FAINT, linewidth=1)
     axes.set_axisbelow(True)
     axes.set_xlabel("step", color=INK)
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, steps=(1, 2, 5, 10), integer=True))
     axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda step, _: f"{step:,.0f}"))
     if logarithmic:
         axes.set_yscale("log")
@@ -171,7 +188,7 @@ def _style_axes(axes: Any, logarithmic: bool) -> None:
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(ticker.NullLocator())
     else:
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(5))
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(5, steps=(1, 2, 5, 10)))
 
 
 def _inline(svg: bytes, prefix: str) -> str:

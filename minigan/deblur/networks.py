@@ -97,7 +97,7 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Judges patches: the blurry picture and a candidate, (N, 3, H, W) each -> logits (N, 1, h, w).
 
-    Each logit sees a patch of 34 x 34 pixels. It is conditional: a candidate has to look sharp and
+    Each logit sees a patch of 38 x 38 pixels. It is conditional: a candidate has to look sharp and
     also to fit its blurry picture, which keeps the generator from inventing texture.
     """
 

@@ -63,7 +63,7 @@ class TrainingPairs:
         return degrade(sharp, kernel, self.blur.sigma, rng)
 
 
-def testing_pairs(
+def unseen_pairs(
     photographs: Sequence[Photograph],
     blur: BlurSettings,
     size: int = 128,

@@ -12,7 +12,7 @@ import io
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -27,7 +27,9 @@ from minigan.files import atomic_write
 
 # How wide pictures are shown, in pixels of the page; each picture gets the multiple of its own
 # width that is nearest, so that all its pixels are enlarged alike.
-SHOWN_WIDTH, SLIDER_WIDTH = 256, 512
+SHOWN_WIDTH, SLIDER_WIDTH = 256, 640
+
+MINUS, INFINITE, NONE = "\u2212", "\u221e", "\u2013"  # as print has them: the last one is a dash
 
 # How the row of the blind linear filter begins in `evaluate.classical_methods`.
 LEAST_SQUARES = "least-squares"
@@ -58,7 +60,7 @@ class Report:
     its name in `rows` and its label in every example.
 
     `val_levels` says what the blurry input reaches on the pairs behind "val_psnr" and "val_ssim",
-    by these names. None means that those pairs are the ones of the table; {} that nobody knows.
+    by these names: a line in their curves. The table cannot, unless its pairs are the same ones.
     """
 
     title: str
@@ -69,7 +71,7 @@ class Report:
     command: str
     facts: dict[str, str]
     reference: str
-    val_levels: Mapping[str, float] | None = None
+    val_levels: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
@@ -97,10 +99,9 @@ def verdict(rows: Sequence[Row], reference: str) -> str:
     if linear is not ours:
         parts.append(f"against the blind least-squares filter, it {_gains(ours, linear)}")
     if ours.psnr.worse is not None:
-        count = ours.psnr.count
-        worse = {0: "none", count: "all"}.get(round(ours.psnr.worse * count))
-        worse = worse or f"{ours.psnr.worse * count:.0f}"
-        parts.append(f"by PSNR, it makes {worse} of {count} test pictures worse than they were")
+        count, worse = ours.psnr.count, round(ours.psnr.worse * ours.psnr.count)
+        amount = {0: "none", count: "all"}.get(worse, str(worse))
+        parts.append(f"by PSNR, it makes {amount} of {count} test pictures worse than they were")
     return "; ".join(parts) + "."
 
 
@@ -113,32 +114,31 @@ def _row(rows: Sequence[Row], name: str) -> Row:
 
 
 def _gains(ours: Row, other: Row) -> str:
-    psnr = _gain("PSNR", " dB", 2, ours.psnr.mean, other.psnr.mean)
-    return f"{psnr} and {_gain('SSIM', '', 3, ours.ssim.mean, other.ssim.mean)}"
+    verb, psnr = _gain("PSNR", " dB", 2, ours.psnr.mean - other.psnr.mean)
+    same_verb, ssim = _gain("SSIM", "", 3, ours.ssim.mean - other.ssim.mean)
+    return f"{verb}{psnr} " + (f"and{ssim}" if same_verb == verb else f"but {same_verb}{ssim}")
 
 
-def _gain(name: str, unit: str, digits: int, ours: float, other: float) -> str:
-    difference = 0.0 if ours == other else ours - other  # inf - inf would be nan
-    if math.isnan(difference):
-        return f"cannot be compared in {name}"
+def _gain(name: str, unit: str, digits: int, difference: float) -> tuple[str, str]:
+    """A verb and what it governs: ("gains", " 1.50 dB in PSNR"). Equality is that of the digits."""
+    if math.isnan(difference):  # of two infinite means, when each method met a picture exactly
+        return "cannot be compared", f" in {name}"
     if round(abs(difference), digits) == 0:
-        return f"is level in {name}"
+        return "is level", f" in {name}"
     verb = "gains" if difference > 0 else "loses"
-    return f"{verb} {_number(abs(difference), digits)}{unit} in {name}"
+    return verb, f" {_number(abs(difference), digits)}{unit} in {name}"
 
 
 def _number(value: float, digits: int) -> str:
-    """A figure as the page shows it: a true minus sign, and the signs for infinite and unknown."""
-    if math.isnan(value):
-        return "–"
-    text = f"{abs(value):.{digits}f}" if math.isfinite(value) else "∞"
-    return f"−{text}" if value < 0 and float(text.replace("∞", "1")) else text
+    """A figure as the page shows it: a true minus sign, none before a zero, and no letters."""
+    text = f"{value:z.{digits}f}"
+    return text.replace("-", MINUS).replace("inf", INFINITE).replace("nan", NONE)
 
 
 def _rendered(report: Report) -> str:
     """The whole page. Autoescape makes text of whatever is in names, settings and facts."""
     jinja2 = require("jinja2", "deblur", "write a report")
-    template = (resources.files(__package__) / "report.html.j2").read_text(encoding="utf-8")
+    template = (resources.files("minigan.deblur") / "report.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -148,18 +148,11 @@ def _rendered(report: Report) -> str:
         "columns": COLUMNS,
         "groups": _grouped_rows(report.rows),
         "examples": [_example_view(example, report.reference, told) for example in report.examples],
-        "curves": curves(report.history, _val_levels(report)),
+        "curves": curves(report.history, report.val_levels),
         "settings": list(_flattened(report.settings)),
         "count": report.rows[0].psnr.count,
     }
     return environment.from_string(template).render(report=report, **page)
-
-
-def _val_levels(report: Report) -> Mapping[str, float]:
-    if report.val_levels is not None:
-        return report.val_levels
-    blurry = _row(report.rows, BLURRY)
-    return {"val_psnr": blurry.psnr.mean, "val_ssim": blurry.ssim.mean}
 
 
 def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -175,8 +168,8 @@ def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
 class Column:
     """A column of the table: how it is read off a row, shown, and compared.
 
-    `distance` says how far a figure is from the best there can be, on any scale; `figure` gives
-    None where a row has nothing to show.
+    `figure` gives None where a row has nothing to show; `distance` says how far a figure is from
+    the best there can be, on any scale; `spread` is the smaller text below the figure.
     """
 
     title: str
@@ -184,11 +177,11 @@ class Column:
     figure: Callable[[Row], float | None]
     shown: Callable[[float], str]
     distance: Callable[[float], float]
-    spread: Callable[[Row], str] = lambda row: ""
+    spread: Callable[[Row], str]
 
 
 class Cell(NamedTuple):
-    """A figure in the table: its text, its deviation or "", and whether it is the best blind one."""
+    """A figure in the table: its text, a smaller one below, and whether it is the best blind one."""
 
     figure: str
     spread: str
@@ -213,10 +206,11 @@ COLUMNS = (
     _mean_column("PSNR", "dB, more is better", "psnr", 2, lambda mean: -mean),
     Column(
         "Made worse",
-        "share of pictures, by PSNR",
+        "share of pictures",
         lambda row: None if row.name == BLURRY else row.psnr.worse,  # no picture worsens itself
-        lambda share: f"{_number(100 * share, 1).removesuffix('.0')} %",
+        lambda share: f"{_number(100 * share, 0)} %",
         lambda share: share,
+        lambda row: f"{round((row.psnr.worse or 0) * row.psnr.count)} of {row.psnr.count}",
     ),
     _mean_column("SSIM", "more is better", "ssim", 3, lambda mean: -mean),
     _mean_column("Sharpness ratio", "1 is best", "sharpness", 2, lambda mean: abs(mean - 1)),
@@ -230,7 +224,9 @@ def _grouped_rows(rows: Sequence[Row]) -> list[tuple[bool, list[tuple[Row, list[
     groups = []
     for knows_kernel in (False, True):
         chosen = [row for row in rows if row.knows_kernel == knows_kernel]
-        cells = [(row, [_cell(c, row, b) for c, b in zip(COLUMNS, best, strict=True)]) for row in chosen]
+        cells = [
+            (row, [_cell(c, row, b) for c, b in zip(COLUMNS, best, strict=True)]) for row in chosen
+        ]
         groups += [(knows_kernel, cells)] if cells else []
     return groups
 
@@ -245,7 +241,7 @@ def _best(column: Column, rows: Sequence[Row]) -> str:
 def _cell(column: Column, row: Row, best: str) -> Cell:
     figure = column.figure(row)
     if figure is None:
-        return Cell("–", "", False)
+        return Cell(NONE, "", False)
     text = column.shown(figure)
     # Compared as shown: of two rows that both say 28.31, it would be odd to praise one.
     return Cell(text, column.spread(row), not row.knows_kernel and text == best)
@@ -263,10 +259,10 @@ class Shot(NamedTuple):
 
 def _example_view(example: Example, reference: str, told: set[str]) -> dict[str, Any]:
     """What the template needs of an example, once its pictures are known to be comparable."""
-    if reference not in example.pictures:
+    if reference not in example.pictures or len(example.pictures) < 3:
         raise ArgumentError(
-            f"report: the example {example.name} needs a picture labelled {reference!r}, and has "
-            f"{', '.join(example.pictures) or 'none'}"
+            f"report: the example {example.name} needs a blurry picture, one labelled "
+            f"{reference!r} and a sharp one, and has {', '.join(example.pictures) or 'none'}"
         )
     first, *_, last = example.pictures
     shape = example.pictures[first].shape
@@ -284,7 +280,7 @@ def _example_view(example: Example, reference: str, told: set[str]) -> dict[str,
         "name": example.name,
         "shots": shots,
         "kernel": _kernel_uri(example),
-        "kernel_size": f"{example.kernel.shape[1]} × {example.kernel.shape[0]}",
+        "kernel_size": f"{example.kernel.shape[1]} x {example.kernel.shape[0]}",
         "size": _enlarged(width, height, SHOWN_WIDTH),
         "slider_width": _enlarged(width, height, SLIDER_WIDTH)[0],
     }

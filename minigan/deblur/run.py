@@ -30,7 +30,7 @@ from minigan.deblur.blur import quantize
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.evaluate import Method, Row, classical_methods, evaluate
 from minigan.deblur.model import FILE_NAME, Model, save_model
-from minigan.deblur.pairs import Pair, testing_pairs
+from minigan.deblur.pairs import Pair, unseen_pairs
 from minigan.deblur.photographs import Photograph, Split
 from minigan.deblur.report import Example, Report, write_report
 from minigan.deblur.train import Trainer, TrainSettings, fit_least_squares
@@ -73,7 +73,7 @@ def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
     _write_json(run.folder / "settings.json", _settings_record(run))
     trainer = Trainer(run.settings, run.photographs.training)
     least_squares = fit_least_squares(trainer)
-    validation = testing_pairs(
+    validation = unseen_pairs(
         run.photographs.unseen,
         run.settings.blur,
         VALIDATION_SIZE,
@@ -92,7 +92,7 @@ def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
             trained.go(TWIN, twin, run.settings.steps, "twin-log.jsonl")
             models[TWIN] = twin.model(least_squares)
             save_model(run.folder / TWIN_FILE_NAME, models[TWIN])
-    pairs = testing_pairs(run.photographs.unseen, run.settings.blur, TEST_SIZE, TESTS_EACH)
+    pairs = unseen_pairs(run.photographs.unseen, run.settings.blur, TEST_SIZE, TESTS_EACH)
     rows = evaluate(methods(models, workers), pairs)
     _write_json(run.folder / "table.json", [asdict(row) for row in rows])
     write_report(run.folder / "report.html", _report(run, rows, history, models, pairs))

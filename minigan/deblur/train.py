@@ -182,9 +182,8 @@ class Trainer:
         self, workers: Workers, loss: Loss, network: nn.Module, batch: tuple[Array, Array]
     ) -> dict[str, float]:
         parameters = network.parameters()
-        # Where the sum of squares overflows or is NaN, the check below says so in a sentence.
-        with np.errstate(over="ignore", invalid="ignore"):
-            report = workers.gradients(loss, parameters, batch, self.settings.shards)
+        report = workers.gradients(loss, parameters, batch, self.settings.shards)
+        with np.errstate(over="ignore", invalid="ignore"):  # the check below says it in a sentence
             squares = [
                 np.vdot(p.grad._array, p.grad._array) for p in parameters if p.grad is not None
             ]

@@ -12,6 +12,7 @@ import numpy as np
 
 from minigan.core.op import op
 from minigan.core.tensor import Array, Tensor, as_dtype
+from minigan.devices.cpu.select import kept_where, one_or
 from minigan.ops.checks import number
 
 elementwise = op(broadcasts=True)
@@ -169,7 +170,7 @@ relu.vjps(x=lambda g, out: relu_grad(g, out))
 @elementwise
 def relu_grad(grad: Array, y: Array) -> Array:
     """relu's vjp: `grad` where the result `y` is not 0."""
-    return np.where(y <= 0, 0, grad)
+    return kept_where(~(y <= 0), grad)  # so that a NaN in y lets the gradient through
 
 
 relu_grad.vjps(
@@ -181,7 +182,7 @@ relu_grad.vjps(
 @elementwise
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """x where x > 0, negative_slope * x elsewhere."""
-    return np.where(x > 0, x, x * negative_slope)
+    return x * one_or(negative_slope, x > 0, x.dtype)
 
 
 leaky_relu.vjps(
@@ -192,7 +193,7 @@ leaky_relu.vjps(
 @elementwise
 def leaky_relu_grad(grad: Array, x: Array, *, negative_slope: float) -> Array:
     """leaky_relu's vjp: `grad` where x > 0, negative_slope * grad elsewhere."""
-    return np.where(x > 0, grad, grad * negative_slope)
+    return grad * one_or(negative_slope, x > 0, x.dtype)
 
 
 leaky_relu_grad.vjps(

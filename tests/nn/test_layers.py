@@ -93,6 +93,11 @@ def assert_near(actual: Tensor, expected, tolerance: float) -> None:
     np.testing.assert_allclose(actual.numpy(), expected, rtol=0, atol=tolerance * scale)
 
 
+def test_every_layer_is_compared_with_pytorch():
+    layers = {name for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    assert layers - {name for name, *_ in CASES} == {"Module", "Sequential", "Dropout"}
+
+
 @each_case
 def test_the_state_has_the_keys_shapes_and_dtypes_of_pytorch(name, args, kwargs, shape):
     _, ours, theirs = twins(name, args, kwargs, "float32")
@@ -345,9 +350,15 @@ BAD = [
     (lambda: nn.BatchNorm2d(0), "BatchNorm2d: num_features is 0; it needs a positive integer"),
     (lambda: nn.InstanceNorm2d(2.0), "InstanceNorm2d: num_features is 2.0"),
     (lambda: nn.Dropout(1.5), "Dropout: p is 1.5; it needs a probability from 0 to 1"),
-    (lambda: nn.Upsample(2, "cubic"), "Upsample: mode is 'cubic'; it needs 'nearest' or 'bilinear'"),
+    (
+        lambda: nn.Upsample(2, "cubic"),
+        "Upsample: mode is 'cubic'; it needs 'nearest' or 'bilinear'",
+    ),
     (lambda: nn.Unflatten(2, (1, 2))(mg.rand(2, 2)), "Unflatten: axis 2 does not exist in shape"),
-    (lambda: nn.Linear(3, 2)(mg.rand(2, 4)), "linear: x has shape (2, 4); for weight of shape (2, 3)"),
+    (
+        lambda: nn.Linear(3, 2)(mg.rand(2, 4)),
+        "linear: x has shape (2, 4); for weight of shape (2, 3)",
+    ),
     (lambda: nn.Conv2d(3, 2, 3)(mg.rand(1, 2, 5, 5)), "conv2d: x has shape (1, 2, 5, 5)"),
     (lambda: nn.BatchNorm2d(2)(mg.rand(2, 3, 4, 4)), "batch_norm: running_mean has shape (2,)"),
 ]

@@ -28,7 +28,14 @@ class Block(nn.Module):
         return self.last(x * self.scale)
 
 
-PARAMETERS = ["scale", "inner.0.weight", "inner.1.weight", "inner.1.bias", "last.weight", "last.bias"]
+PARAMETERS = [
+    "scale",
+    "inner.0.weight",
+    "inner.1.weight",
+    "inner.1.bias",
+    "last.weight",
+    "last.bias",
+]
 BUFFERS = [
     "mean",
     "inner.1.running_mean",
@@ -192,7 +199,9 @@ def test_to_refuses_a_target_in_one_sentence_and_changes_nothing(target, error, 
     block = Block()
     with pytest.raises(error, match=message):
         block.to(target)
-    assert all(t.dtype == (np.int64 if "tracked" in n else np.float32) for n, t in block.named_tensors())
+    assert all(
+        t.dtype == (np.int64 if "tracked" in n else np.float32) for n, t in block.named_tensors()
+    )
     assert all(p.requires_grad for p in block.parameters())
 
 
@@ -329,7 +338,6 @@ def test_repr_shows_the_tree_and_the_settings_of_each_layer():
     )
 
 
-def test_every_public_name_is_there_and_every_layer_says_what_it_does():
-    assert sorted(nn.__all__) == nn.__all__ or sorted(nn.__all__, key=str.lower)
+def test_every_public_name_says_what_it_does():
     for name in nn.__all__:
-        assert getattr(nn, name).__doc__
+        assert getattr(nn, name).__doc__, name

@@ -1,0 +1,99 @@
+"""Restoring in tiles: the same as restoring whole, for any size, without seams."""
+
+import numpy as np
+import pytest
+
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.parallel import workers
+from minigan.core.tensor import Tensor, no_grad
+from minigan.deblur.blur import BlurSettings
+from minigan.deblur.classical import LeastSquaresFilter
+from minigan.deblur.model import Model
+from minigan.deblur.networks import Generator, GeneratorSettings
+from minigan.deblur.restore import Tiling, receptive_radius, restore, tiling_for
+from minigan.ops.random import manual_seed
+
+
+def model(norm="none", blocks=1):
+    """A generator whose weights are large enough that it changes every pixel."""
+    manual_seed(3)
+    settings = GeneratorSettings(width=4, blocks=blocks, norm=norm)
+    generator = Generator(settings)
+    rng = np.random.default_rng(0)
+    generator.leave.weight.copy_(0.05 * rng.standard_normal(generator.leave.weight.shape))
+    return Model(generator, settings, 32, BlurSettings(), [], LeastSquaresFilter())
+
+
+def picture(*shape):
+    return np.random.default_rng(1).random(shape, dtype=np.float32)
+
+
+def test_tiles_give_what_the_whole_picture_gives():
+    m, x = model(), picture(3, 500, 420)
+    rim = 64
+    padded = np.pad(x, ((0, 0), (rim, rim + 12), (rim, rim + 28)), mode="reflect")
+    with no_grad():
+        whole = m.generator(Tensor(padded[None])).numpy()[0, :, rim : rim + 500, rim : rim + 420]
+    assert np.abs(whole - x).max() > 0.05  # the network does something
+    np.testing.assert_allclose(restore(m, x), np.clip(whole, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 4])
+def test_the_receptive_radius_is_no_smaller_than_measured(blocks):
+    m = model(blocks=blocks)
+    size = 2 * receptive_radius(blocks) + 64
+    for offset in range(4):  # where the pixel lies in the coarse grid matters
+        x = Tensor(picture(1, 3, size, size)).requires_grad_()
+        centre = size // 2 + offset
+        m.generator(x)[0, 0, centre, centre].backward()
+        assert x.grad is not None
+        touched = np.flatnonzero(np.abs(x.grad.numpy()).sum(axis=(0, 1, 3)))
+        assert max(centre - touched[0], touched[-1] - centre) <= receptive_radius(blocks)
+
+
+@pytest.mark.parametrize("norm", ["none", "instance"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 3), (33, 65), (64, 64), (129, 200)])
+def test_any_size_in_grey_and_in_colour(norm, size):
+    for channels in (1, 3):
+        result = restore(model(norm), picture(channels, *size))
+        assert result.shape == (channels, *size)
+        assert result.dtype == np.float32
+        assert 0 <= result.min() <= result.max() <= 1
+
+
+def test_a_grey_picture_is_restored_like_the_same_in_colour():
+    m, x = model(), picture(1, 40, 50)
+    colour = restore(m, np.repeat(x, 3, axis=0))
+    grey = restore(m, x)
+    # The mean is taken before clipping there, and after it here.
+    inside = (colour > 0).all(axis=0) & (colour < 1).all(axis=0)
+    np.testing.assert_allclose(grey[0][inside], colour.mean(axis=0)[inside], atol=1e-6)
+
+
+def test_threads_do_not_change_the_bits():
+    m, x = model("instance"), picture(3, 90, 110)
+    with workers(3) as pool:
+        np.testing.assert_array_equal(restore(m, x, pool), restore(m, x))
+
+
+def test_blended_tiles_add_up_to_the_picture_where_the_network_adds_nothing():
+    m, x = model("instance"), picture(3, 70, 85)
+    m.generator.leave.weight.copy_(np.zeros(m.generator.leave.weight.shape))
+    np.testing.assert_allclose(restore(m, x), x, atol=1e-6)
+
+
+def test_with_instance_norm_tiles_are_as_large_as_training_crops():
+    assert tiling_for(model("instance")).side == 32
+
+
+@pytest.mark.parametrize("bad", [(30, 0, 0), (32, 16, 0), (32, 0, 32), (32, -1, 0)])
+def test_a_tiling_that_cannot_cover_a_picture_is_refused(bad):
+    with pytest.raises(ArgumentError, match="Tiling"):
+        Tiling(*bad)
+
+
+def test_a_picture_of_two_channels_is_refused():
+    with pytest.raises(ArgumentError, match="2 channels; it needs 1 or 3"):
+        restore(model(), picture(2, 8, 8))
+    with pytest.raises(ShapeError, match=r"\(C, H, W\)"):
+        restore(model(), picture(8, 8))
