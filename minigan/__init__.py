@@ -22,13 +22,28 @@ if TYPE_CHECKING:
     from minigan.core.engine import Step as Step
     from minigan.core.engine import grad as grad
     from minigan.core.engine import steps as steps
+    from minigan.core.errors import ArgumentError as ArgumentError
+    from minigan.core.errors import DeviceError as DeviceError
+    from minigan.core.errors import FileError as FileError
+    from minigan.core.errors import FreedGraphError as FreedGraphError
+    from minigan.core.errors import GradientMismatchError as GradientMismatchError
+    from minigan.core.errors import GraphError as GraphError
+    from minigan.core.errors import ImageFileError as ImageFileError
     from minigan.core.errors import MiniganError as MiniganError
+    from minigan.core.errors import MissingExtraError as MissingExtraError
+    from minigan.core.errors import ModelFileError as ModelFileError
+    from minigan.core.errors import NoGradientError as NoGradientError
+    from minigan.core.errors import NonFiniteError as NonFiniteError
+    from minigan.core.errors import OutputPathError as OutputPathError
+    from minigan.core.errors import ShapeError as ShapeError
+    from minigan.core.errors import VersionError as VersionError
     from minigan.core.gradcheck import gradcheck as gradcheck
     from minigan.core.gradcheck import gradgradcheck as gradgradcheck
     from minigan.core.op import op as op
     from minigan.core.tensor import Tensor as Tensor
     from minigan.core.tensor import enable_grad as enable_grad
     from minigan.core.tensor import no_grad as no_grad
+    from minigan.core.tensor import set_grad_enabled as set_grad_enabled
     from minigan.core.tensor import tensor as tensor
     from minigan.ops import *  # noqa: F403
 
@@ -41,10 +56,18 @@ _HOMES = {
         "ArgumentError",
         "DeviceError",
         "FileError",
+        "FreedGraphError",
+        "GradientMismatchError",
         "GraphError",
+        "ImageFileError",
         "MiniganError",
+        "MissingExtraError",
+        "ModelFileError",
+        "NoGradientError",
         "NonFiniteError",
+        "OutputPathError",
         "ShapeError",
+        "VersionError",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -95,7 +95,12 @@ def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
     pairs = unseen_pairs(run.photographs.unseen, run.settings.blur, TEST_SIZE, TESTS_EACH)
     rows = evaluate(methods(models, workers), pairs)
     _write_json(run.folder / "table.json", [asdict(row) for row in rows])
-    write_report(run.folder / "report.html", _report(run, rows, history, models, pairs))
+    levels = {
+        "val_psnr": float(np.mean([metrics.psnr(p.blurry, p.sharp) for p in validation])),
+        "val_ssim": float(np.mean([metrics.ssim(p.blurry, p.sharp) for p in validation])),
+    }
+    report = _report(run, rows, history, models, _hardest(pairs), levels)
+    write_report(run.folder / "report.html", report)
     return rows
 
 
@@ -192,25 +197,34 @@ def _report(
     rows: Sequence[Row],
     history: Sequence[dict[str, float]],
     models: dict[str, Model],
-    pairs: Sequence[Pair],
+    shown: Sequence[Pair],
+    levels: dict[str, float],
 ) -> Report:
     training, unseen = run.photographs
     return Report(
         title="Deblurring photographs that training never saw",
         rows=rows,
-        examples=[_example(pair, models) for pair in pairs[::TESTS_EACH][:4]],
+        examples=[_example(pair, models) for pair in shown],
         history=history,
         settings=asdict(run.settings),
         command=shlex.join(run.command),
         facts={
             "photographs trained on": _named(training),
             "unseen photographs": _named(unseen),
-            "test pairs": f"{len(pairs)} crops of {TEST_SIZE} x {TEST_SIZE} pixels",
+            "test pairs": f"{len(unseen) * TESTS_EACH} crops of {TEST_SIZE} x {TEST_SIZE} pixels",
+            "pictures shown": "of each photograph, the crop with the lowest PSNR before restoring",
             "steps": str(run.settings.steps),
             "minigan": run.version,
         },
         reference=OURS,
+        val_levels=levels,
     )
+
+
+def _hardest(pairs: Sequence[Pair], at_most: int = 4) -> list[Pair]:
+    """Of each photograph the pair whose blurry picture is farthest from the sharp one."""
+    groups = [pairs[i : i + TESTS_EACH] for i in range(0, len(pairs), TESTS_EACH)]
+    return [min(g, key=lambda p: metrics.psnr(p.blurry, p.sharp)) for g in groups[:at_most]]
 
 
 def _named(photographs: Sequence[Photograph]) -> str:

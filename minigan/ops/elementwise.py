@@ -170,7 +170,7 @@ relu.vjps(x=lambda g, out: relu_grad(g, out))
 @elementwise
 def relu_grad(grad: Array, y: Array) -> Array:
     """relu's vjp: `grad` where the result `y` is not 0."""
-    return kept_where(~(y <= 0), grad)  # so that a NaN in y lets the gradient through
+    return kept_where(~np.less_equal(y, 0), grad)  # so that a NaN in y lets the gradient through
 
 
 relu_grad.vjps(

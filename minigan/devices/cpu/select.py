@@ -27,7 +27,7 @@ def one_or(scale: float, one: Array, dtype: np.dtype) -> Array:
     """1 where `one` is true, `scale` elsewhere."""
     integer = _INTEGERS.get(dtype.itemsize) if dtype.kind == "f" else None
     if integer is None:
-        return np.where(one, dtype.type(1), dtype.type(scale))
+        return np.where(one, 1.0, scale)  # an integer type could not hold the scale
     ones, scales = (np.array(value, dtype).view(integer) for value in (1, scale))
     bits = _all_ones_where(one, integer)
     bits &= ones ^ scales

@@ -1,0 +1,218 @@
+"""minigan deblur as its users call it, with good input and bad."""
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from minigan.cli.main import main
+from minigan.images import read_image, write_image
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of the smallest preset, for all tests that need a model."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    result = call("train", "--preset", "tiny", "--steps", "3", "--out", folder)
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "blurred.png"
+    write_image(path, np.random.default_rng(0).random((3, 33, 47), dtype=np.float32))
+    return path
+
+
+def call(*arguments):
+    return CliRunner().invoke(main, ["deblur", *map(str, arguments)])
+
+
+def refused(result, *words):
+    """Exit status 2, and one sentence with these words on standard error."""
+    assert result.exit_code == 2, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    message = result.stderr.strip().splitlines()[-1]
+    assert message.startswith("Error: ")
+    for word in words:
+        assert str(word) in message, message
+
+
+# ---------------------------------------------------------------------- good input
+
+
+def test_training_writes_a_report_and_says_where(trained):
+    assert (trained / "report.html").stat().st_size > 100_000
+
+
+def test_restoring_one_picture_writes_one_file(trained, picture, tmp_path):
+    result = call("restore", picture, "--model", trained, "-o", tmp_path / "out.jpg")
+    assert result.exit_code == 0, result.output
+    assert read_image(tmp_path / "out.jpg").shape == (3, 33, 47)
+
+
+def test_restoring_several_pictures_fills_a_folder(trained, picture, tmp_path):
+    grey = tmp_path / "grey.png"
+    write_image(grey, np.full((1, 20, 30), 0.5, np.float32))
+    result = call("restore", picture, grey, "--model", trained, "-o", tmp_path / "new" / "folder")
+    assert result.exit_code == 0, result.output
+    assert read_image(tmp_path / "new/folder/grey.png").shape == (1, 20, 30)
+    assert read_image(tmp_path / "new/folder/blurred.png").shape == (3, 33, 47)
+
+
+def test_evaluating_measures_only_photographs_that_were_not_trained_on(trained):
+    result = call("evaluate", "--model", trained, "--each", 1, "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert rows[0]["psnr"]["count"] == 4  # of fifteen bundled photographs, eleven were trained on
+    assert rows[-1]["name"] == "minigan"
+
+
+def test_training_on_a_folder_and_by_minutes(tmp_path):
+    for i in range(3):
+        pixels = np.random.default_rng(i).random((3, 150, 160), dtype=np.float32)
+        write_image(tmp_path / f"photo{i}.png", pixels)
+    out = tmp_path / "run"
+    result = call(
+        "train", "--data", tmp_path, "--preset", "tiny", "--minutes", "0.01", "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    record = json.loads((out / "settings.json").read_text())
+    assert len(record["unseen photographs"]) == 1
+    assert record["settings"]["steps"] >= 10
+    assert f"--steps {record['settings']['steps']}" in record["command"]
+
+
+# ---------------------------------------------------------------------- bad input: training
+
+
+def test_a_missing_folder_of_photographs(tmp_path):
+    refused(call("train", "--data", tmp_path / "none", "--out", tmp_path / "run"), "none")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_empty_folder_of_photographs(tmp_path):
+    (tmp_path / "photos").mkdir()
+    refused(call("train", "--data", tmp_path / "photos", "--out", tmp_path / "run"), "photos")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_photograph_smaller_than_the_crop(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for name, side in (("large.png", 200), ("small.png", 40)):
+        write_image(tmp_path / "photos" / name, np.zeros((3, side, side), np.float32))
+    result = call("train", "--data", tmp_path / "photos", "--out", tmp_path / "run")
+    refused(result, "small.png", "40 x 40", "140 x 140")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("text.png", b"no picture at all"), ("empty.jpg", b"")],
+)
+def test_a_file_among_the_photographs_that_is_no_image(tmp_path, name, content):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / name).write_bytes(content)
+    refused(call("train", "--data", tmp_path / "photos", "--out", tmp_path / "run"), name)
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_photograph_alone_cannot_be_split(tmp_path):
+    (tmp_path / "photos").mkdir()
+    write_image(tmp_path / "photos" / "one.png", np.zeros((3, 200, 200), np.float32))
+    refused(call("train", "--data", tmp_path / "photos", "--out", tmp_path / "run"), "two")
+
+
+def test_a_run_folder_that_is_taken(trained):
+    before = (trained / "model.safetensors").read_bytes()
+    refused(call("train", "--out", trained), "holds a run already")
+    assert (trained / "model.safetensors").read_bytes() == before
+
+
+def test_a_run_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    refused(call("train", "--out", tmp_path / "file" / "run"), "file")
+
+
+@pytest.mark.parametrize("device", ["cuda", "emulator", "tpu"])
+def test_a_device_that_is_not_there(tmp_path, device):
+    refused(call("train", "--device", device, "--out", tmp_path / "run"), device, "cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "options", [["--preset", "huge"], ["--steps", "0"], ["--minutes", "x"], ["--seed", "-1"]]
+)
+def test_options_that_make_no_sense(tmp_path, options):
+    refused(call("train", *options, "--out", tmp_path / "run"), options[0])
+    assert not (tmp_path / "run").exists()
+
+
+def test_steps_and_minutes_exclude_each_other(tmp_path):
+    refused(call("train", "--steps", 3, "--minutes", 1, "--out", tmp_path / "r"), "exclude")
+
+
+# ---------------------------------------------------------------------- bad input: restoring
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", None])
+def test_a_picture_that_cannot_be_read(trained, tmp_path, content):
+    bad = tmp_path / "bad.png"
+    if content is not None:
+        bad.write_bytes(content)
+    refused(call("restore", bad, "--model", trained, "-o", tmp_path / "out.png"), "bad.png")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_truncated_picture(trained, picture, tmp_path):
+    picture.write_bytes(picture.read_bytes()[:-200])
+    refused(call("restore", picture, "--model", trained, "-o", tmp_path / "out.png"), "blurred.png")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_model_that_is_none(picture, tmp_path):
+    for content in (b"", b"weights", picture.read_bytes()):
+        (tmp_path / "model").write_bytes(content)
+        result = call("restore", picture, "--model", tmp_path / "model", "-o", tmp_path / "o.png")
+        refused(result, "model")
+    refused(call("restore", picture, "--model", tmp_path / "x", "-o", tmp_path / "o.png"), "x")
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_a_model_with_one_byte_changed(trained, picture, tmp_path):
+    content = bytearray((trained / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (tmp_path / "model").write_bytes(content)
+    result = call("restore", picture, "--model", tmp_path / "model", "-o", tmp_path / "o.png")
+    refused(result, "damaged", "checksum")
+
+
+@pytest.mark.parametrize("out", ["no/such/folder.png", "picture.xyz"])
+def test_an_output_that_cannot_be_written(trained, picture, tmp_path, out):
+    refused(call("restore", picture, "--model", trained, "-o", tmp_path / out), out)
+
+
+def test_the_picture_itself_is_never_overwritten(trained, picture):
+    before = picture.read_bytes()
+    for out in (picture, picture.parent):
+        refused(call("restore", picture, "--model", trained, "-o", out), "itself")
+    assert picture.read_bytes() == before
+
+
+def test_two_pictures_of_one_name_do_not_overwrite_each_other(trained, picture, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / picture.name).write_bytes(picture.read_bytes())
+    out = tmp_path / "out"
+    result = call("restore", picture, tmp_path / "b" / picture.name, "--model", trained, "-o", out)
+    refused(result, "twice", "blurred.png")
+    assert not list(out.glob("*.png"))
+
+
+def test_a_photograph_of_which_all_were_trained_on_cannot_judge(trained, tmp_path):
+    from minigan.deblur.photographs import bundled_photographs
+
+    for p in bundled_photographs().training[:2]:
+        write_image(tmp_path / f"{p.name}.png", p.pixels / np.float32(255))
+    refused(call("evaluate", "--model", trained, "--data", tmp_path), "trained on")

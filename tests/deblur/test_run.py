@@ -1,0 +1,105 @@
+"""A whole run: what it writes, that it can be repeated, and what stays when it fails."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minigan.core.errors import NonFiniteError, OutputPathError
+from minigan.core.parallel import workers
+from minigan.deblur import run
+from minigan.deblur.evaluate import BLURRY
+from minigan.deblur.model import load_model
+from minigan.deblur.photographs import Split
+from minigan.deblur.train import Trainer
+
+
+@pytest.fixture
+def job(photographs, settings, tmp_path, monkeypatch):
+    """A run of a few seconds, on small crops."""
+    monkeypatch.setattr(run, "TEST_SIZE", 48)
+    monkeypatch.setattr(run, "VALIDATION_SIZE", 32)
+    monkeypatch.setattr(run, "TESTS_EACH", 2)
+
+    def perform(name="a", twin=False):
+        told = []
+        split = Split(tuple(photographs[:2]), tuple(photographs[2:]))
+        folder = run.new_folder(tmp_path / name)
+        task = run.Run(folder, settings, split, twin, ["minigan", "deblur", "train"], "0")
+        with workers(2) as pool:
+            rows = run.perform(task, pool, lambda *progress: told.append(progress))
+        return folder, rows, told
+
+    return perform
+
+
+def test_a_run_writes_what_it_promises_and_nothing_else(job):
+    folder, rows, told = job(twin=True)
+    expected = {
+        "settings.json",
+        "log.jsonl",
+        "twin-log.jsonl",
+        "times.jsonl",
+        "model.safetensors",
+        "twin.safetensors",
+        "table.json",
+        "report.html",
+    }
+    assert {path.name for path in folder.iterdir()} == expected
+    assert [row.name for row in rows][-2:] == [run.OURS, run.TWIN]
+    assert [p[:3] for p in told][:2] == [(run.OURS, 1, 6), (run.OURS, 2, 6)]
+    assert len(json.loads((folder / "table.json").read_text())) == len(rows)
+    assert load_model(folder).notes["steps"] == 6
+
+
+def test_the_log_has_a_line_for_each_report_with_validation(job):
+    folder, _, _ = job()
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 3, 4, 6]
+    assert all({"content", "gradient", "val_psnr", "val_ssim"} <= line.keys() for line in lines)
+    assert ["critic" in line for line in lines] == [False, False, True, True]
+
+
+def test_the_same_run_twice_has_the_same_bits_except_for_times(job):
+    a, b = job("a")[0], job("b")[0]
+    for name in ("log.jsonl", "model.safetensors", "settings.json", "table.json"):
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+def test_the_blurry_input_is_the_first_row_and_worse_than_itself_nowhere(job):
+    _, rows, _ = job()
+    assert rows[0].name == BLURRY
+    assert rows[0].psnr.worse == 0
+    assert {row.name for row in rows if row.knows_kernel} == {
+        "inverse filter",
+        "Wiener",
+        "Richardson-Lucy",
+    }
+
+
+def test_when_training_stops_the_last_good_model_stays(job, tmp_path, monkeypatch):
+    step = Trainer.step
+
+    def failing(self, pool):
+        if self.steps_done == 5:
+            raise NonFiniteError("training stopped at step 6: made up")
+        return step(self, pool)
+
+    monkeypatch.setattr(Trainer, "step", failing)
+    with pytest.raises(NonFiniteError):
+        job()
+    model = load_model(tmp_path / "a")
+    assert model.notes["steps"] == 4
+    assert all(np.isfinite(array).all() for array in model.generator.state_dict().values())
+
+
+def test_a_run_is_never_overwritten(job, tmp_path):
+    folder, _, _ = job()
+    with pytest.raises(OutputPathError, match="holds a run already"):
+        run.new_folder(folder)
+
+
+def test_folders_for_runs_are_numbered(tmp_path):
+    first = run.new_folder(None, tmp_path)
+    second = run.new_folder(None, tmp_path)
+    assert [first.name, second.name] == ["deblur-001", "deblur-002"]
