@@ -58,7 +58,7 @@ def steps(
     nodes = None if inputs is None else {_node_of(t, "inputs") for t in _listed(inputs, "inputs")}
     starts = _starts(outputs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
-    return _walk(starts, nodes, create_graph, retain, in_place=False)
+    return _walk(starts, nodes, create_graph, retain)
 
 
 def backward(
@@ -70,7 +70,7 @@ def backward(
     """Add d(output)/d(leaf) to the `.grad` of every leaf; see `Tensor.backward`."""
     starts = _starts(output, gradient)
     retain = create_graph if retain_graph is None else retain_graph
-    for step in _walk(starts, None, create_graph, retain, in_place=True):
+    for step in _walk(starts, None, create_graph, retain):
         leaf = step.node.leaf() if step.node.leaf is not None else None
         if leaf is not None:
             with _accumulating, set_grad_enabled(create_graph):
@@ -110,7 +110,7 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     found: dict[Node, Tensor] = {}
     targets = set(nodes)
-    for step in _walk(starts, targets, create_graph, retain, in_place=True):
+    for step in _walk(starts, targets, create_graph, retain):
         if step.node in targets:
             found[step.node] = step.gradient
     return tuple(
@@ -127,19 +127,20 @@ def _walk(
     targets: set[Node] | None,
     create_graph: bool,
     retain_graph: bool,
-    in_place: bool,
 ) -> Iterator[Step]:
     """Visit nodes in descending order of creation, so that each comes after all that use it."""
     useful = None if targets is None else _between(starts, targets)
     pending: dict[Node, Tensor] = {}
-    owned: set[Node] = set()  # nodes whose pending gradient is a buffer that was allocated here
+    # Nodes whose pending gradient is a sum in a buffer that was allocated here. Nobody else has seen
+    # it yet (but for an observer of operations), so further contributions are added in place.
+    owned: set[Node] = set()
     heap: list[tuple[int, Node]] = []
 
     def add(node: Node, gradient: Tensor) -> None:
         if node not in pending:
             pending[node] = gradient
             heapq.heappush(heap, (-node.order, node))
-        elif in_place and not create_graph and node in owned and mode.observer is None:
+        elif node in owned and not create_graph and mode.observer is None:
             np.add(pending[node]._array, gradient._array, out=pending[node]._array)
         else:
             with set_grad_enabled(create_graph):

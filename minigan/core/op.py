@@ -211,9 +211,9 @@ class Op:
             raise DeviceError(f"{self.name}: there is no kernel for device {device!r}") from None
         try:
             result = kernel(*arrays, **params)
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError) as error:
             if self.broadcasts and not isinstance(error, MiniganError):
-                raise _refusal(self, arrays, error) from None
+                raise _refusal(self, arrays, error) from error
             raise
         array, *aux = result if self.aux else (result,)
         if type(array) is not np.ndarray:
@@ -429,7 +429,7 @@ def _shape_of(value: Any) -> tuple[int, ...]:
     return value.shape if isinstance(value, Tensor) else ()
 
 
-def _refusal(operation: Op, arrays: Sequence[Any], error: ValueError) -> MiniganError:
+def _refusal(operation: Op, arrays: Sequence[Any], error: Exception) -> MiniganError:
     """What NumPy refused, in our words: mostly shapes that do not broadcast."""
     shapes = [np.shape(a) for a in arrays]
     try:
@@ -440,4 +440,5 @@ def _refusal(operation: Op, arrays: Sequence[Any], error: ValueError) -> Minigan
             f"{operation.name}: {' and '.join(f'{n} has shape {s}' for n, s in described)}; they "
             "need shapes that broadcast: from the last axis on, equal sizes or 1"
         )
-    return ArgumentError(f"{operation.name}: NumPy refuses the values: {error}")
+    reason = str(error).replace("\n", " ")
+    return ArgumentError(f"{operation.name}: NumPy refuses the values: {reason}")

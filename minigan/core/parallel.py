@@ -99,6 +99,7 @@ class Workers:
         shards      how many parts (default: the threads), but no more than samples
 
         Returns the mean over the batch of what `loss` reported, with the loss itself as "loss".
+        Overflow and the like raise no warning; infinity or NaN shows in the results.
         Layers that mix samples, such as batch norm in training, see one shard at a time. With more
         than one shard, what `loss` draws (dropout) or counts (running statistics) depends on which
         thread comes first: the same bits again are promised only where it does neither.

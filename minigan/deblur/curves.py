@@ -146,7 +146,7 @@ def _drawn(
         if frame.last > frame.first:
             margin = 0.02 * (frame.last - frame.first)
             axes.set_xlim(frame.first - margin, frame.last + margin)
-        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(stream, format="svg", transparent=True)
     return _inline(stream.getvalue(), frame.prefix)
 
 

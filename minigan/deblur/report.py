@@ -248,7 +248,7 @@ def _cell(column: Column, row: Row, best: str) -> Cell:
 
 
 class Shot(NamedTuple):
-    """One version of an example's picture, ready to be shown."""
+    """One version of an example's picture, ready to be shown; `gain` is against the blurry one."""
 
     label: str
     uri: str
@@ -264,18 +264,8 @@ def _example_view(example: Example, reference: str, told: set[str]) -> dict[str,
             f"report: the example {example.name} needs a blurry picture, one labelled "
             f"{reference!r} and a sharp one, and has {', '.join(example.pictures) or 'none'}"
         )
-    first, *_, last = example.pictures
-    shape = example.pictures[first].shape
-    before = example.psnr.get(first, math.nan)
-    shots = []
-    for label, picture in example.pictures.items():
-        _check_picture(example.name, label, picture, shape)
-        psnr = example.psnr.get(label, math.nan)
-        figure = "the original" if label == last else f"{_number(psnr, 2)} dB"
-        gain = psnr - before if label != first and math.isfinite(psnr) else math.nan
-        signed = "" if math.isnan(gain) else f"{'+' if gain >= 0 else ''}{_number(gain, 2)}"
-        shots.append(Shot(label, _picture_uri(picture), figure, signed, label in told))
-    _, height, width = shape
+    shots = list(_shots(example, told))
+    _, height, width = next(iter(example.pictures.values())).shape
     return {
         "name": example.name,
         "shots": shots,
@@ -284,6 +274,18 @@ def _example_view(example: Example, reference: str, told: set[str]) -> dict[str,
         "size": _enlarged(width, height, SHOWN_WIDTH),
         "slider_width": _enlarged(width, height, SLIDER_WIDTH)[0],
     }
+
+
+def _shots(example: Example, told: set[str]) -> Iterator[Shot]:
+    first, *_, last = example.pictures
+    for label, picture in example.pictures.items():
+        _check_picture(example.name, label, picture, example.pictures[first].shape)
+        psnr = example.psnr.get(label, math.nan)
+        figure = "the original" if label == last else f"{_number(psnr, 2)} dB"
+        gain = psnr - example.psnr.get(first, math.nan)
+        signed = f"{'+' if gain >= 0 else ''}{_number(gain, 2)}"
+        has_gain = label != first and math.isfinite(gain)
+        yield Shot(label, _picture_uri(picture), figure, signed if has_gain else "", label in told)
 
 
 def _check_picture(name: str, label: str, picture: Array, shape: tuple[int, ...]) -> None:

@@ -54,7 +54,7 @@ class TrainSettings:
     critic_lr: float = 4e-4
     critic_width: int = 16
     adversarial: str = "relativistic-least-squares"
-    adversarial_weight: float = 5e-4
+    adversarial_weight: float = 2e-3
     adversarial_from: float = 0.5
     report_every: int = 100
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)

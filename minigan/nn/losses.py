@@ -13,7 +13,7 @@ from minigan.core.tensor import Tensor, TensorLike
 
 
 def _like(loss: str, x: Tensor, target: TensorLike) -> Tensor | float:
-    """`target` as numbers of x's kind: one for each element (nothing broadcasts), or one for all."""
+    """`target` as a tensor of x's shape (nothing broadcasts), or as one number for all elements."""
     if not isinstance(target, Tensor):
         if np.ndim(target) == 0:
             return float(target)  # type: ignore[arg-type]
@@ -22,7 +22,7 @@ def _like(loss: str, x: Tensor, target: TensorLike) -> Tensor | float:
         raise ShapeError(
             f"{loss}: target has shape {target.shape}; it needs {x.shape} like the input"
         )
-    return target if target.dtype.kind == "f" else target.to(x.dtype)
+    return target
 
 
 def l1_loss(x: Tensor, target: TensorLike) -> Tensor:

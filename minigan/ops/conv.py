@@ -281,8 +281,7 @@ def conv_transpose2d(
     """The adjoint of conv2d as a layer: x (N, C, H, W), weight (C, O / groups, kh, kw) -> (N, O, H', W').
 
     H' = (H - 1) stride - 2 padding + dilation (kh - 1) + output_padding + 1. The output padding says
-    which of the sizes that conv2d would bring to H is meant; it needs to be smaller than the stride
-    or the dilation.
+    which of the sizes that conv2d would bring to H is meant; it needs to be smaller than the stride.
     """
     name = "conv_transpose2d"
     x, weight = as_operand(name, "x", x), as_operand(name, "weight", weight)
@@ -296,10 +295,9 @@ def conv_transpose2d(
             f"{name}: x has shape {x.shape}; for weight of shape {weight.shape} it needs "
             f"(N, {weight.shape[0]}, H, W)"
         )
-    if any(e >= max(s, d) for e, s, d in zip(extra, p["stride"], p["dilation"], strict=True)):
+    if any(e >= s for e, s in zip(extra, p["stride"], strict=True)):
         raise ArgumentError(
-            f"{name}: output_padding is {extra}; it needs to be smaller than stride {p['stride']} "
-            f"or dilation {p['dilation']}"
+            f"{name}: output_padding is {extra}; it needs to be smaller than stride {p['stride']}"
         )
     size = tuple(
         (n - 1) * s - 2 * pad + d * (k - 1) + e + 1

@@ -55,6 +55,13 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
         raise ShapeError(
             f"matmul: b has shape {b.shape}; for a of shape {a.shape} it needs {a.shape[-1]} rows"
         )
+    try:
+        np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    except ValueError:
+        raise ShapeError(
+            f"matmul: a has shape {a.shape} and b has shape {b.shape}; they need axes before the last "
+            "two that broadcast"
+        ) from None
     left = reshape(a, shape=(1, *a.shape)) if a.ndim == 1 else a
     right = reshape(b, shape=(*b.shape, 1)) if b.ndim == 1 else b
     product = matrix_product(left, right)

@@ -87,7 +87,13 @@ def _method_of(operation: Any) -> Any:
 def install() -> None:
     """Attach everything to Tensor; called once, when minigan.ops is imported."""
     methods: dict[str, Any] = {}
-    binary = {"add": e.add, "sub": e.sub, "mul": e.mul, "truediv": e.div, "pow": e.pow}
+    binary: dict[str, Any] = {
+        "add": e.add,
+        "sub": e.sub,
+        "mul": e.mul,
+        "truediv": e.div,
+        "pow": e.pow,
+    }
     binary["matmul"] = matrix.matmul
     for name, operation in binary.items():
         methods[f"__{name}__"] = _method_of(operation)

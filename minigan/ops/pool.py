@@ -7,6 +7,7 @@ average pooling is a sum divided by the window's size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,8 +88,8 @@ scatter2d.vjps(grad=lambda g, indices: gather2d(g, indices), indices=None)
 def gather2d(x: Array, indices: Array) -> Array:
     """The elements of x (N, C, H, W) at `indices` (N, C, H', W'), each row W + column."""
     n, c, h, w = x.shape
-    flat = np.take_along_axis(x.reshape(n, c, h * w), indices.reshape(n, c, -1), axis=2)
-    return flat.reshape(indices.shape)
+    flat = indices.reshape(n, c, math.prod(indices.shape[2:]))
+    return np.take_along_axis(x.reshape(n, c, h * w), flat, axis=2).reshape(indices.shape)
 
 
 gather2d.vjps(

@@ -101,9 +101,9 @@ def dropout_masked(x: Array, state: Array, *, p: float) -> Array:
     Element i in C order is kept when its 32 random bits, as an integer, are at least p 2^32.
     """
     bits = random_bits(state, x.size).reshape(x.shape)
-    kept = bits >= min(round(p * 2**32), 2**32 - 1)
-    scale = x.dtype.type(0 if p == 1 else 1 / (1 - p))
-    return np.where(kept, x * scale, x.dtype.type(0))
+    kept = bits >= round(p * 2**32)
+    scale = 1 / (1 - p) if p < 1 else 1.0
+    return np.where(kept, x * scale, 0)
 
 
 @dropout_masked.check

@@ -84,7 +84,7 @@ broadcast_to.vjps(x=lambda g: g)  # the engine sums it back to x's shape
 
 
 @op(view=True, linear=True)
-def flip(x: Array, *, axis: Axis) -> Array:
+def flip(x: Array, *, axis: int | tuple[int, ...] | None) -> Array:
     """x read backwards along one axis, several, or all (None)."""
     return np.flip(x, axis)
 

@@ -57,6 +57,9 @@ class Problem:
         return report, self.gradients()
 
 
+W = nn.parameter(np.ones(2))
+
+
 def blas_threads() -> list[int]:
     return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
 
@@ -230,6 +233,15 @@ def test_the_caller_decides_what_overflow_and_division_by_zero_do_in_the_threads
             team.map(lambda i: np.ones(1) / i, range(2))
 
 
+def test_an_overflow_shows_in_the_results_and_raises_no_warning():
+    huge = np.full((2, 2), 1e3)
+    with workers(2) as team:
+        report = team.gradients(lambda x: ((W * Tensor(x).exp()).sum(), {}), [W], [huge])
+    assert report == {"loss": np.inf}
+    assert W.grad is not None
+    assert W.grad.tolist() == [np.inf, np.inf]
+
+
 def test_gradients_are_computed_inside_no_grad_too_and_record_nothing_outside():
     problem = Problem(4)
     _, expected = problem.sharded(2)
@@ -248,20 +260,20 @@ class BrokenError(Exception):
     pass
 
 
-def test_the_first_failure_in_order_is_raised_once_no_call_runs_any_more():
+@pytest.mark.parametrize("faster", [0, 1])
+def test_the_first_failure_in_order_is_raised_once_no_call_runs_any_more(faster):
     running = []
-    started = threading.Event()
+    failed = threading.Event()
 
     def call(i):
         running.append(i)
         try:
-            if i == 1:
-                started.set()
-                raise BrokenError(i)
-            if i == 0:
-                started.wait(timeout=20)
+            if i == faster:
+                failed.set()
+            else:  # the other of the first two; it fails after the faster one has
+                failed.wait(timeout=20)
                 time.sleep(0.05)
-                raise BrokenError(i)
+            raise BrokenError(i)
         finally:
             running.remove(i)
 
@@ -305,9 +317,6 @@ def test_a_failing_shard_leaves_the_gradients_and_the_team_as_they_were():
         team.gradients(plain, problem.parameters, problem.batch)
     for p, q in zip(problem.gradients(), expected, strict=True):
         np.testing.assert_array_equal(p, q)
-
-
-W = nn.parameter(np.ones(2))
 
 
 def mean_of(x):

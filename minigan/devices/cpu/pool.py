@@ -88,11 +88,10 @@ def _inside(i: int, j: int, out: Pair, stride: Pair, padding: Pair, size: tuple[
 def scatter2d(grad: Array, indices: Array, size: Pair) -> Array:
     """minigan.ops.pool.scatter2d, summing in a fixed order where an index occurs more than once."""
     n, c = grad.shape[:2]
-    planes = n * c
-    flat = indices.reshape(planes, -1).astype(np.intp, copy=False)
-    flat = flat + np.arange(planes)[:, None] * (size[0] * size[1])
-    total = planes * size[0] * size[1]
-    summed = np.bincount(flat.ravel(), weights=grad.reshape(planes, -1).ravel(), minlength=total)
+    area = size[0] * size[1]
+    first = np.arange(n * c).reshape(n, c, 1, 1) * area  # where each plane begins
+    flat = indices.astype(np.intp, copy=False) + first
+    summed = np.bincount(flat.ravel(), weights=grad.ravel(), minlength=n * c * area)
     return summed.astype(grad.dtype, copy=False).reshape(n, c, *size)
 
 
