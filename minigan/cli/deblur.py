@@ -53,6 +53,7 @@ def train(
     from minigan.cli.progress import TrainingProgress
     from minigan.core.parallel import workers
     from minigan.deblur import run
+    from minigan.deblur.report import verdict
     from minigan.deblur.train import seconds_per_step, steps_in
 
     if steps is not None and minutes is not None:
@@ -78,6 +79,7 @@ def train(
         with TrainingProgress() as progress:
             rows = run.perform(job, pool, progress)
     _print_table(rows)
+    click.echo(verdict(rows, run.OURS))
     click.echo(f"The report: {folder / 'report.html'}")
 
 

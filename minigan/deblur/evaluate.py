@@ -37,7 +37,7 @@ class Row:
     gmsd: Summary
 
 
-BLURRY = "blurry input"
+BLURRY, LEAST_SQUARES = "blurry input", "least-squares 9x9"
 
 
 def classical_methods(least_squares: Callable[[Array], Array]) -> list[Method]:
@@ -48,7 +48,7 @@ def classical_methods(least_squares: Callable[[Array], Array]) -> list[Method]:
         Method("Wiener", classical.wiener, knows_kernel=True),
         Method("Richardson-Lucy", classical.richardson_lucy, knows_kernel=True),
         Method("unsharp mask", lambda blurry, kernel: classical.unsharp_mask(blurry)),
-        Method("least-squares 9x9", lambda blurry, kernel: least_squares(blurry)),
+        Method(LEAST_SQUARES, lambda blurry, kernel: least_squares(blurry)),
     ]
 
 

@@ -22,7 +22,7 @@ from minigan.core.errors import ArgumentError, NonFiniteError, ShapeError, requi
 from minigan.core.tensor import Array
 from minigan.deblur.blur import quantize
 from minigan.deblur.curves import curves
-from minigan.deblur.evaluate import BLURRY, Row
+from minigan.deblur.evaluate import BLURRY, LEAST_SQUARES, Row
 from minigan.files import atomic_write
 
 # How wide pictures are shown, in pixels of the page; each picture gets the multiple of its own
@@ -30,9 +30,6 @@ from minigan.files import atomic_write
 SHOWN_WIDTH, SLIDER_WIDTH = 256, 640
 
 MINUS, INFINITE, NONE = "\u2212", "\u221e", "\u2013"  # as print has them: the last one is a dash
-
-# How the row of the blind linear filter begins in `evaluate.classical_methods`.
-LEAST_SQUARES = "least-squares"
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +92,7 @@ def verdict(rows: Sequence[Row], reference: str) -> str:
     """
     ours, blurry = _row(rows, reference), _row(rows, BLURRY)
     parts = [f"Against the {BLURRY}, {reference} {_gains(ours, blurry)}"]
-    linear = next((row for row in rows if row.name.startswith(LEAST_SQUARES)), ours)
+    linear = next((row for row in rows if row.name == LEAST_SQUARES), ours)
     if linear is not ours:
         parts.append(f"against the blind least-squares filter, it {_gains(ours, linear)}")
     if ours.psnr.worse is not None:
