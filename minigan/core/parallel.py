@@ -100,22 +100,23 @@ class Workers:
 
         Returns the mean over the batch of what `loss` reported, with the loss itself as "loss".
         Overflow and the like raise no warning; infinity or NaN shows in the results.
-        Layers that mix samples, such as batch norm in training, see one shard at a time. With more
-        than one shard, what `loss` draws (dropout) or counts (running statistics) depends on which
-        thread comes first: the same bits again are promised only where it does neither.
+        Layers that mix samples, such as batch norm in training, see one shard at a time; of their
+        running statistics only the first shard's count. Dropout draws for each shard by itself. So
+        the same bits come again, whichever thread is first.
         """
         shards = self.count if shards is None else _at_least_1("gradients: shards", shards)
         parts = _split(batch, shards)
         sizes = [len(part[0]) for part in parts]
 
-        def one(part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
+        def one(shard: int, part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
             # Overflow shows in the numbers that are returned; threads would warn many times over.
-            with enable_grad(), np.errstate(all="ignore"):
+            with _computing(shard), enable_grad(), np.errstate(all="ignore"):
                 value, report = _as_pair(loss(*part))
                 found = grad(value, parameters)
             return {**report, "loss": float(value)}, [g._array for g in found]
 
-        results = self.map(one, parts) if len(parts) > 1 else [one(parts[0])]
+        shard_numbers = range(len(parts))
+        results = self.map(one, shard_numbers, parts) if len(parts) > 1 else [one(0, parts[0])]
         weights = [size / sum(sizes) for size in sizes]
         for i, parameter in enumerate(parameters):
             total = _weighted_sum([gradients[i] for _, gradients in results], weights)
@@ -126,6 +127,16 @@ class Workers:
             )
             for name in results[0][0]
         }
+
+
+@contextmanager
+def _computing(shard: int) -> Iterator[None]:
+    """Tell whoever draws or counts on this thread which shard it is for."""
+    before, mode.shard = mode.shard, shard
+    try:
+        yield
+    finally:
+        mode.shard = before
 
 
 def _as_pair(result: object) -> tuple[Tensor, dict[str, float]]:

@@ -34,6 +34,7 @@ class _Mode(threading.local):
     """What this thread does with the operations it runs; each thread starts with these values."""
 
     recording = True
+    shard = 0  # which shard of a batch this thread computes (minigan.core.parallel)
     observer: Callable[[Op, Sequence[Any], Tensor], None] | None = None
 
 

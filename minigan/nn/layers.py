@@ -11,7 +11,7 @@ import numpy as np
 
 from minigan import ops
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.tensor import Tensor
+from minigan.core.tensor import Tensor, mode
 from minigan.nn import init
 from minigan.nn.module import Module, parameter
 from minigan.ops.checks import pair
@@ -275,7 +275,9 @@ class BatchNorm2d(Module):
             momentum=self.momentum,
             eps=self.eps,
         )
-        if self.training:  # after the statistics: a batch that was refused does not count
+        if (
+            self.training and mode.shard == 0
+        ):  # after the statistics: a batch that was refused does not count
             self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
         return y
 

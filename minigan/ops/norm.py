@@ -10,7 +10,7 @@ from typing import Any
 
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.op import as_operand, op
-from minigan.core.tensor import Array, Tensor
+from minigan.core.tensor import Array, Tensor, mode
 from minigan.devices.cpu import norm as cpu
 from minigan.ops.checks import check_image, normal_axes, number
 from minigan.ops.elementwise import sqrt
@@ -128,7 +128,8 @@ def batch_norm(
             f"batch_norm: x has shape {x.shape}; training needs more than one value per channel"
         )
     y, batch_mean, r = normalize.with_aux(x, axis=(0, 2, 3), eps=eps)
-    if running_mean is not None and running_var is not None:
+    # Of a batch in shards, only the first one counts: threads must not race for the statistics.
+    if running_mean is not None and running_var is not None and mode.shard == 0:
         variance = (1 / r._array**2 - eps) * (n / (n - 1))
         _mix(running_mean, batch_mean._array, momentum)
         _mix(running_var, variance, momentum)

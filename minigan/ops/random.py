@@ -14,12 +14,12 @@ import numpy as np
 
 from minigan.core.errors import ArgumentError, brief
 from minigan.core.op import as_operand, op
-from minigan.core.tensor import Array, Shape, Tensor
+from minigan.core.tensor import Array, Shape, Tensor, mode
 from minigan.ops.checks import is_integer, sizes
 
 
 class Generator:
-    """A reproducible source of random numbers: a key, and a counter of how many were drawn."""
+    """A reproducible source of random numbers: a key, and counters of how many were drawn."""
 
     def __init__(self, seed: int = 0):
         self.manual_seed(seed)
@@ -32,19 +32,35 @@ class Generator:
             )
         # SeedSequence spreads neighbouring seeds over all 64 bits of the key.
         self.key = int(np.random.SeedSequence(int(seed)).generate_state(1, np.uint64)[0])
-        self.counter = 0
+        self._drawn: dict[int, int] = {}  # by shard: how many counter values are used up
         return self
+
+    def get_state(self) -> tuple[int, dict[int, int]]:
+        """Where the generator stands: its key, and how much each shard has drawn."""
+        return self.key, dict(self._drawn)
+
+    def set_state(self, state: tuple[int, dict[int, int]]) -> None:
+        """Go back to where `get_state` was called."""
+        key, drawn = state
+        self.key, self._drawn = key, dict(drawn)
+
+    def _advance(self, blocks: int) -> int:
+        """The next counter value, after which `blocks` count as used.
+
+        Each shard of a batch counts for itself, so the order in which threads come does not matter.
+        """
+        used = self._drawn.get(mode.shard, 0)
+        self._drawn[mode.shard] = used + blocks
+        return mode.shard * SHARD_STRIDE + used
 
     def state(self, numbers: int) -> Array:
         """(key, counter) as uint64 for drawing `numbers` random numbers, which count as drawn."""
-        state = np.array([self.key, self.counter], dtype=np.uint64)
-        self.counter += -(-numbers // NUMBERS_PER_BLOCK)
-        return state
+        counter = self._advance(-(-numbers // NUMBERS_PER_BLOCK))
+        return np.array([self.key, counter], dtype=np.uint64)
 
     def numpy(self) -> np.random.Generator:
         """A NumPy generator for as many numbers as one likes, all independent of later ones here."""
-        bits = np.random.Philox(key=self.key, counter=[0, self.counter, 1, 0])
-        self.counter += 1
+        bits = np.random.Philox(key=self.key, counter=[0, self._advance(1), 1, 0])
         return np.random.Generator(bits)
 
     def normal(self, shape: Sequence[int], std: float = 1.0) -> Array:
@@ -60,6 +76,7 @@ class Generator:
 
 default_generator = Generator(0)
 
+SHARD_STRIDE = 2**48  # counter values that each shard of a batch has to itself
 NUMBERS_PER_BLOCK = 8  # one counter value gives 4 words of 64 bits: 8 numbers of 32 bits
 
 

@@ -16,6 +16,7 @@ from minigan import nn, optim
 from minigan.core.errors import ArgumentError, MiniganError, ShapeError
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor, mode
+from minigan.ops.random import Generator
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -414,3 +415,27 @@ def test_the_graphs_of_the_shards_are_freed_by_reference_count():
             assert [ref() for ref in watched] == [None, None]
     finally:
         gc.enable()
+
+
+def test_dropout_and_running_statistics_do_not_depend_on_which_thread_is_first():
+    def train(threads):
+        generator = Generator(7)
+        layers = nn.Sequential(
+            nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout(0.5, generator=generator)
+        )
+        layers.load_state_dict({n: np.ones(t.shape, t.dtype) for n, t in layers.named_tensors()})
+        batch = [np.random.default_rng(0).random((8, 1, 4, 4), dtype=np.float32)]
+        turns = iter(range(10**6))
+
+        def loss(x):
+            if threads > 1 and next(turns) % 2:  # let the shards come in another order
+                time.sleep(0.002)
+            return layers(Tensor(x)).sum(), {}
+
+        with workers(threads) as pool:
+            for _ in range(3):
+                pool.gradients(loss, layers.parameters(), batch, shards=4)
+        gradients = [p.grad.numpy().tobytes() for p in layers.parameters()]
+        return gradients, {n: a.tobytes() for n, a in layers.state_dict().items()}
+
+    assert train(1) == train(4)

@@ -14,10 +14,10 @@ from minigan.ops.random import default_generator
 
 @pytest.fixture(autouse=True)
 def the_default_generator_starts_at_0_and_goes_back():
-    before = default_generator.key, default_generator.counter
+    before = default_generator.get_state()
     mg.manual_seed(0)
     yield
-    default_generator.key, default_generator.counter = before
+    default_generator.set_state(before)
 
 
 # name, positional arguments, keyword arguments, shape of the input
