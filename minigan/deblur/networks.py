@@ -71,9 +71,8 @@ class Generator(nn.Module):
         self.enter = nn.Conv2d(3, w, 3, padding=1)
         self.down1 = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
         self.down2 = nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1)
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(4 * w, settings.norm) for _ in range(settings.blocks))
-        )
+        blocks = [ResidualBlock(4 * w, settings.norm) for _ in range(settings.blocks)]
+        self.blocks = nn.Sequential(*blocks)
         self.double = nn.Upsample(2)
         self.up1 = nn.Conv2d(4 * w, 2 * w, 3, padding=1)
         self.up2 = nn.Conv2d(2 * w, w, 3, padding=1)
@@ -81,7 +80,7 @@ class Generator(nn.Module):
         _start(self)
         # The network begins as the identity: what it adds is 0, and every block adds little.
         self.leave.weight.copy_(np.zeros(self.leave.weight.shape))
-        for block in self.blocks:
+        for block in blocks:
             block.conv2.weight.copy_(block.conv2.weight * 0.1)
 
     def forward(self, blurry: Tensor) -> Tensor:

@@ -161,27 +161,35 @@ def _check_positive(layer: str, **sizes: int) -> None:
             raise ArgumentError(f"{layer}: {name} is {size!r}; it needs a positive integer")
 
 
-class MaxPool2d(Module):
-    """The largest element of each window."""
+class _Pool2d(Module):
+    """What the poolings share: their windows."""
 
     def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Size = 0):
         super().__init__()
-        self.how = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H', W')."""
-        return ops.max_pool2d(x, **self.how)
+        self.how: dict[str, Any] = {
+            "kernel_size": kernel_size,
+            "stride": stride,
+            "padding": padding,
+        }
 
     def describe(self) -> str:
         return ", ".join(f"{name}={value}" for name, value in self.how.items())
 
 
-class AvgPool2d(MaxPool2d):
+class MaxPool2d(_Pool2d):
+    """The largest element of each window."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H', W')."""
+        return ops.max_pool2d(x, **self.how)
+
+
+class AvgPool2d(_Pool2d):
     """The mean of each window, padding counting as zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H', W')."""
-        return ops.avg_pool2d(x, **self.how)  # type: ignore[arg-type]
+        return ops.avg_pool2d(x, **self.how)
 
 
 class Upsample(Module):
@@ -205,22 +213,26 @@ class Upsample(Module):
         return f"scale_factor={self.scale_factor}, mode={self.mode!r}"
 
 
-class ReflectionPad2d(Module):
-    """Images continued by their mirror image; padding is one number or (left, right, top, bottom)."""
+class _Pad2d(Module):
+    """What the paddings share: one number, or (left, right, top, bottom)."""
 
     def __init__(self, padding: int | tuple[int, int, int, int]):
         super().__init__()
         self.padding = padding
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) -> (N, C, H + top + bottom, W + left + right)."""
-        return ops.reflection_pad2d(x, padding=self.padding)
-
     def describe(self) -> str:
         return f"{self.padding}"
 
 
-class ZeroPad2d(ReflectionPad2d):
+class ReflectionPad2d(_Pad2d):
+    """Images continued by their mirror image; padding is one number or (left, right, top, bottom)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H + top + bottom, W + left + right)."""
+        return ops.reflection_pad2d(x, padding=self.padding)
+
+
+class ZeroPad2d(_Pad2d):
     """Images with zeros around them; padding is one number or (left, right, top, bottom)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -275,9 +287,8 @@ class BatchNorm2d(Module):
             momentum=self.momentum,
             eps=self.eps,
         )
-        if (
-            self.training and mode.shard == 0
-        ):  # after the statistics: a batch that was refused does not count
+        # After the statistics, because a batch that was refused does not count.
+        if self.training and mode.shard == 0:
             self.num_batches_tracked.copy_(self.num_batches_tracked + 1)
         return y
 
