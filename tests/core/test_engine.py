@@ -667,30 +667,28 @@ def test_the_mode_belongs_to_the_thread():
 
 
 def test_a_decorated_function_that_two_threads_run_at_once_leaves_each_its_mode():
-    inside, leave = threading.Event(), threading.Event()
-
     @mg.no_grad()
-    def wait():
+    def stay(inside: threading.Event, leave: threading.Event) -> None:
         inside.set()
         assert leave.wait(10)
 
-    def recording_thread() -> bool:
-        wait()
-        return mode.recording
+    def mode_after_staying(recording: bool, *events: threading.Event) -> None:
+        with mg.core.tensor.set_grad_enabled(recording):
+            stay(*events)
+            after[recording] = mode.recording
 
-    result = []
-    thread = threading.Thread(target=lambda: result.append(recording_thread()))
-    thread.start()
-    assert inside.wait(10)  # the thread is inside, having recorded before
-    with mg.no_grad():
-        helper = threading.Timer(0.05, leave.set)
-        helper.start()
-        wait()  # and this one, which had not
-        assert not mode.recording
-    thread.join()
-    helper.join()
-    assert result == [True]
-    assert mode.recording
+    after: dict[bool, bool] = {}
+    visits = []
+    for recording in (True, False):  # the second thread enters while the first is inside
+        events = threading.Event(), threading.Event()
+        thread = threading.Thread(target=mode_after_staying, args=(recording, *events))
+        thread.start()
+        assert events[0].wait(10)
+        visits.append((thread, events[1]))
+    for thread, leave in visits:  # and the first leaves first
+        leave.set()
+        thread.join()
+    assert after == {True: True, False: False}
 
 
 # ---------------------------------------------------------------------- steps
