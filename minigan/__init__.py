@@ -39,16 +39,17 @@ if TYPE_CHECKING:
     from minigan.core.errors import VersionError as VersionError
     from minigan.core.gradcheck import gradcheck as gradcheck
     from minigan.core.gradcheck import gradgradcheck as gradgradcheck
+    from minigan.core.graph import enable_grad as enable_grad
+    from minigan.core.graph import no_grad as no_grad
+    from minigan.core.graph import set_grad_enabled as set_grad_enabled
     from minigan.core.op import op as op
     from minigan.core.tensor import Tensor as Tensor
-    from minigan.core.tensor import enable_grad as enable_grad
-    from minigan.core.tensor import no_grad as no_grad
-    from minigan.core.tensor import set_grad_enabled as set_grad_enabled
     from minigan.core.tensor import tensor as tensor
     from minigan.ops import *  # noqa: F403
 
 _HOMES = {
-    "minigan.core.tensor": ("Tensor", "enable_grad", "no_grad", "set_grad_enabled", "tensor"),
+    "minigan.core.tensor": ("Tensor", "tensor"),
+    "minigan.core.graph": ("enable_grad", "no_grad", "set_grad_enabled"),
     "minigan.core.engine": ("Step", "grad", "steps"),
     "minigan.core.gradcheck": ("gradcheck", "gradgradcheck"),
     "minigan.core.op": ("op",),

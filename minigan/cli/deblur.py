@@ -55,6 +55,7 @@ def train(
     from minigan.deblur import run
     from minigan.deblur.report import verdict
     from minigan.deblur.train import seconds_per_step, steps_in
+    from minigan.devices.cpu.memory import keep_freed_memory
 
     if steps is not None and minutes is not None:
         raise click.UsageError("--steps and --minutes exclude each other")
@@ -62,6 +63,7 @@ def train(
     settings = replace(_preset(preset), seed=seed)
     photographs = _photographs(data, settings)
     folder = run.new_folder(out)
+    keep_freed_memory()
     with workers(threads) as pool:
         if minutes is not None:
             costs = seconds_per_step(settings, photographs.training, pool)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import NonFiniteError
+from minigan.core.graph import mode
 from minigan.core.op import Op
-from minigan.core.tensor import Tensor, mode
+from minigan.core.tensor import Tensor
 
 
 @contextmanager

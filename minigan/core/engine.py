@@ -24,8 +24,9 @@ from minigan.core.errors import (
     VersionError,
     brief,
 )
+from minigan.core.graph import Node, mode, set_grad_enabled
 from minigan.core.op import Rule
-from minigan.core.tensor import Node, Tensor, mode, set_grad_enabled
+from minigan.core.tensor import Tensor
 
 
 @dataclass(frozen=True, slots=True)

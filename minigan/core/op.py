@@ -28,12 +28,13 @@ from typing import Any, overload
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, DeviceError, MiniganError, ShapeError
-from minigan.core.tensor import DEFAULT_DTYPE, Array, Node, Tensor, as_array, mode
+from minigan.core.errors import ArgumentError, DeviceError, MiniganError
+from minigan.core.graph import Node, mode
+from minigan.core.operands import as_operands, refusal, unless_asked_for
+from minigan.core.tensor import Array, Tensor
 
 REGISTRY: dict[str, Op] = {}  # every operation, by name
 
-_NUMBERS = (float, int, bool)  # Python numbers adopt the dtype of the array beside them (NEP 50)
 _RESERVED = ("g", "out", "needs")
 
 
@@ -201,7 +202,7 @@ class Op:
     def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Tensor, Sequence[Array]]:
         if params or self.defaults or self.required or len(args) != len(self.inputs):
             args, params = self._bind(args, params)
-        args, device = _as_operands(self, args)
+        args, device = as_operands(self, args)
         arrays = [a._array if isinstance(a, Tensor) else a for a in args]
         if self._check is not None:
             params = {**params, **(self._check(*arrays, **params) or {})}
@@ -213,13 +214,13 @@ class Op:
             result = kernel(*arrays, **params)
         except (ValueError, TypeError, OverflowError) as error:
             if self.broadcasts and not isinstance(error, MiniganError):
-                raise _refusal(self, arrays, error) from error
+                raise refusal(self, arrays, error) from error
             raise
         array, *aux = result if self.aux else (result,)
         if type(array) is not np.ndarray:
             array = np.asarray(array)  # NumPy gives scalars where an array has no axes
         if array.dtype.char == "d" and not self._chooses_dtype:
-            array = _unless_asked_for(array, args)
+            array = unless_asked_for(array, args)
         version = args[0]._version if self.view else None
 
         out = Tensor(array, None, version, device)
@@ -356,89 +357,5 @@ def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     return lambda function: Op(function, **options)
 
 
-def _as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
-    """The arguments as tensors, on one device.
-
-    Python numbers and None stay as they are where an operation can take them; everything else
-    becomes a constant tensor.
-    """
-    first = None
-    simple = True
-    for a in args:
-        if isinstance(a, Tensor):
-            if first is None:
-                first = a
-            elif a.device != first.device:
-                raise DeviceError(
-                    f"{operation.name}: one argument is on {first.device!r} and another on "
-                    f"{a.device!r}; they need to be on one device"
-                )
-        elif type(a) not in _NUMBERS or not operation.broadcasts:
-            simple = False
-    if simple and first is not None:
-        return args, first.device
-    floating = (a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f")
-    dtype = next(floating, None)
-    numbers_stay = first is not None and operation.broadcasts
-    device = "cpu" if first is None else first.device
-    operands = []
-    for name, a in zip(operation.names_of(args), args, strict=True):
-        value = a.item() if isinstance(a, np.generic) else a
-        if not (
-            (value is None and name in operation.optional)
-            or (numbers_stay and type(value) in _NUMBERS)
-        ):
-            value = as_operand(operation.name, name, value, dtype, device)
-        operands.append(value)
-    return tuple(operands), device
-
-
-def as_operand(
-    operation: str,
-    name: str,
-    value: Any,
-    dtype: np.dtype | None = None,
-    device: str = "cpu",
-) -> Tensor:
-    """`value` as the tensor it is, or as a constant; a list of tensors would lose their graph."""
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, Op) or (isinstance(value, list | tuple) and _holds_tensors(value)):
-        what = f"the operation {value.name}" if isinstance(value, Op) else "a list of tensors"
-        raise ArgumentError(f"{operation}: {name} is {what}; it needs one tensor")
-    return Tensor(as_array(value, dtype, f"{operation}: {name}"), None, None, device)
-
-
-def _holds_tensors(values: Sequence[Any]) -> bool:
-    return any(
-        isinstance(v, Tensor) or (isinstance(v, list | tuple) and _holds_tensors(v)) for v in values
-    )
-
-
-def _unless_asked_for(array: Array, args: Sequence[Any]) -> Array:
-    """A float64 result brought to its arguments' precision.
-
-    NumPy makes float64 of float32 beside integers, and of integers alone; here it takes a float64
-    argument.
-    """
-    floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
-    return array.astype(np.result_type(*floating) if floating else DEFAULT_DTYPE, copy=False)
-
-
 def _shape_of(value: Any) -> tuple[int, ...]:
     return value.shape if isinstance(value, Tensor) else ()
-
-
-def _refusal(operation: Op, arrays: Sequence[Any], error: Exception) -> MiniganError:
-    """What NumPy refused, in our words: mostly shapes that do not broadcast."""
-    shapes = [np.shape(a) for a in arrays]
-    try:
-        np.broadcast_shapes(*shapes)
-    except ValueError:
-        described = zip(operation.inputs, shapes, strict=True)
-        return ShapeError(
-            f"{operation.name}: {' and '.join(f'{n} has shape {s}' for n, s in described)}; they "
-            "need shapes that broadcast: from the last axis on, equal sizes or 1"
-        )
-    reason = str(error).replace("\n", " ")
-    return ArgumentError(f"{operation.name}: NumPy refuses the values: {reason}")

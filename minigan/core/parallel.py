@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from minigan.core.engine import grad
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.tensor import Array, Tensor, enable_grad, mode, set_grad_enabled
+from minigan.core.graph import enable_grad, mode, set_grad_enabled
+from minigan.core.tensor import Array, Tensor
 
 
 @contextmanager

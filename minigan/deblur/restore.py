@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.core.errors import ArgumentError
+from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
-from minigan.core.tensor import Array, Tensor, no_grad
+from minigan.core.tensor import Array, Tensor
 from minigan.deblur.blur import check_image
 from minigan.deblur.model import Model
 from minigan.deblur.networks import SCALE

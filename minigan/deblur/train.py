@@ -21,8 +21,9 @@ import numpy as np
 from minigan import nn, optim
 from minigan.core.anomaly import detect_nonfinite
 from minigan.core.errors import ArgumentError, NonFiniteError
+from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
-from minigan.core.tensor import Array, Tensor, no_grad
+from minigan.core.tensor import Array, Tensor
 from minigan.deblur import metrics
 from minigan.deblur.blur import BlurSettings, quantize
 from minigan.deblur.classical import LeastSquaresFilter

@@ -11,7 +11,8 @@ import numpy as np
 
 from minigan import ops
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.tensor import Tensor, mode
+from minigan.core.graph import mode
+from minigan.core.tensor import Tensor
 from minigan.nn import init
 from minigan.nn.module import Module, parameter
 from minigan.ops.checks import pair

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from minigan.core.errors import ArgumentError, ShapeError, brief
-from minigan.core.op import as_operand, op
+from minigan.core.op import op
+from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import conv as cpu
 from minigan.ops.checks import check_image, is_integer, pair, windows_along

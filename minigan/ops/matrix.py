@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from minigan.core.errors import ShapeError
-from minigan.core.op import as_operand, op
+from minigan.core.op import op
+from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor, TensorLike
 from minigan.ops.reduce import sum
 from minigan.ops.shape import reshape, transpose

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import as_operand, op
-from minigan.core.tensor import Array, Tensor, mode
+from minigan.core.graph import mode
+from minigan.core.op import op
+from minigan.core.operands import as_operand
+from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import norm as cpu
 from minigan.ops.checks import check_image, normal_axes, number
 from minigan.ops.elementwise import sqrt

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import Op, as_operand, op
+from minigan.core.op import Op, op
+from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import pool as cpu
 from minigan.ops.checks import check_image, pair, windows_along

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import ArgumentError, brief
-from minigan.core.op import as_operand, op
-from minigan.core.tensor import Array, Shape, Tensor, mode
+from minigan.core.graph import mode
+from minigan.core.op import op
+from minigan.core.operands import as_operand
+from minigan.core.tensor import Array, Shape, Tensor
 from minigan.ops.checks import is_integer, sizes
 
 

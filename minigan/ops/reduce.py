@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import ShapeError
-from minigan.core.op import Op, as_operand, op
+from minigan.core.op import Op, op
+from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Axis, Shape, Tensor, TensorLike
 from minigan.ops.checks import normal_axes, number, one_axis
 from minigan.ops.elementwise import cast, eq, exp

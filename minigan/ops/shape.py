@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.op import as_operand, op
+from minigan.core.op import op
+from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Axis, Shape, Tensor, TensorLike
 from minigan.ops.checks import normal_axes, one_axis, sizes
 

@@ -26,7 +26,8 @@ from minigan.core.errors import (
     ShapeError,
     VersionError,
 )
-from minigan.core.tensor import Tensor, mode
+from minigan.core.graph import mode
+from minigan.core.tensor import Tensor
 
 
 def leaf(*values: float, dtype=np.float64) -> Tensor:
@@ -673,7 +674,7 @@ def test_a_decorated_function_that_two_threads_run_at_once_leaves_each_its_mode(
         assert leave.wait(10)
 
     def mode_after_staying(recording: bool, *events: threading.Event) -> None:
-        with mg.core.tensor.set_grad_enabled(recording):
+        with mg.set_grad_enabled(recording):
             stay(*events)
             after[recording] = mode.recording
 
@@ -764,7 +765,7 @@ def test_the_mode_is_never_left_switched_across_a_yield():
     x = leaf(1, 2)
     for recording, create_graph in itertools.product([True, False], repeat=2):
         y = (x.exp() + x * x).sum()
-        with mg.core.tensor.set_grad_enabled(recording):
+        with mg.set_grad_enabled(recording):
             for _ in mg.steps(y, create_graph=create_graph):
                 assert mode.recording is recording
             walk = mg.steps((x * 2).sum() if recording else y, create_graph=create_graph)

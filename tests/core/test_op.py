@@ -7,8 +7,9 @@ import pytest
 
 import minigan as mg
 from minigan.core.errors import ArgumentError, DeviceError, NoGradientError, ShapeError
+from minigan.core.graph import mode
 from minigan.core.op import REGISTRY, Op, op
-from minigan.core.tensor import Tensor, mode
+from minigan.core.tensor import Tensor
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +190,7 @@ def test_tensor_arguments_may_go_by_name():
         (lambda: mg.max_pool2d(1.0), "max_pool2d: parameter 'kernel_size' is missing"),
         (lambda: mg.relu(1.0, x=2.0), "relu: no parameter 'x'"),
         (lambda: mg.relu(None), "relu: x is None"),
-        (lambda: mg.relu(mg.exp), "relu: x is the operation exp"),
+        (lambda: mg.relu(mg.exp), "relu: x is the function exp"),
     ],
 )
 def test_a_wrong_call_says_what_the_operation_takes(call, words):

@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import minigan as mg
 from minigan import nn, optim
 from minigan.core.errors import ArgumentError, MiniganError, ShapeError
+from minigan.core.graph import mode
 from minigan.core.parallel import workers
-from minigan.core.tensor import Tensor, mode
+from minigan.core.tensor import Tensor
 from minigan.ops.random import Generator
 
 

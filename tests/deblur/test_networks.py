@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from minigan.core.errors import ArgumentError
-from minigan.core.tensor import Tensor, no_grad
+from minigan.core.graph import no_grad
+from minigan.core.tensor import Tensor
 from minigan.deblur.networks import Critic, Generator, GeneratorSettings
 
 

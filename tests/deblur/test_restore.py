@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.graph import no_grad
 from minigan.core.parallel import workers
-from minigan.core.tensor import Tensor, no_grad
+from minigan.core.tensor import Tensor
 from minigan.deblur.blur import BlurSettings
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import Model

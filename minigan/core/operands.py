@@ -1,0 +1,103 @@
+"""What an operation is given and gives back: arguments as tensors, dtypes, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigan.core.errors import ArgumentError, DeviceError, MiniganError, ShapeError
+from minigan.core.tensor import DEFAULT_DTYPE, Array, Tensor, as_array
+
+if TYPE_CHECKING:
+    from minigan.core.op import Op
+
+_NUMBERS = (float, int, bool)  # Python numbers adopt the dtype of the array beside them (NEP 50)
+
+
+def as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+    """The arguments as tensors, on one device.
+
+    Python numbers and None stay as they are where an operation can take them; everything else
+    becomes a constant tensor.
+    """
+    first = None
+    simple = True
+    for a in args:
+        if isinstance(a, Tensor):
+            if first is None:
+                first = a
+            elif a.device != first.device:
+                raise DeviceError(
+                    f"{operation.name}: one argument is on {first.device!r} and another on "
+                    f"{a.device!r}; they need to be on one device"
+                )
+        elif type(a) not in _NUMBERS or not operation.broadcasts:
+            simple = False
+    if simple and first is not None:
+        return args, first.device
+    floating = (a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f")
+    dtype = next(floating, None)
+    numbers_stay = first is not None and operation.broadcasts
+    device = "cpu" if first is None else first.device
+    operands = []
+    for name, a in zip(operation.names_of(args), args, strict=True):
+        value = a.item() if isinstance(a, np.generic) else a
+        if not (
+            (value is None and name in operation.optional)
+            or (numbers_stay and type(value) in _NUMBERS)
+        ):
+            value = as_operand(operation.name, name, value, dtype, device)
+        operands.append(value)
+    return tuple(operands), device
+
+
+def as_operand(
+    operation: str,
+    name: str,
+    value: Any,
+    dtype: np.dtype | None = None,
+    device: str = "cpu",
+) -> Tensor:
+    """`value` as the tensor it is, or as a constant; a list of tensors would lose their graph."""
+    if isinstance(value, Tensor):
+        return value
+    is_list = isinstance(value, list | tuple)
+    if callable(value) or (is_list and _holds_tensors(value)):
+        what = (
+            "a list of tensors" if is_list else f"the function {getattr(value, '__name__', value)}"
+        )
+        raise ArgumentError(f"{operation}: {name} is {what}; it needs one tensor")
+    return Tensor(as_array(value, dtype, f"{operation}: {name}"), None, None, device)
+
+
+def _holds_tensors(values: Sequence[Any]) -> bool:
+    return any(
+        isinstance(v, Tensor) or (isinstance(v, list | tuple) and _holds_tensors(v)) for v in values
+    )
+
+
+def unless_asked_for(array: Array, args: Sequence[Any]) -> Array:
+    """A float64 result brought to its arguments' precision.
+
+    NumPy makes float64 of float32 beside integers, and of integers alone; here it takes a float64
+    argument.
+    """
+    floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
+    return array.astype(np.result_type(*floating) if floating else DEFAULT_DTYPE, copy=False)
+
+
+def refusal(operation: Op, arrays: Sequence[Any], error: Exception) -> MiniganError:
+    """What NumPy refused, in our words: mostly shapes that do not broadcast."""
+    shapes = [np.shape(a) for a in arrays]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        described = zip(operation.inputs, shapes, strict=True)
+        return ShapeError(
+            f"{operation.name}: {' and '.join(f'{n} has shape {s}' for n, s in described)}; they "
+            "need shapes that broadcast: from the last axis on, equal sizes or 1"
+        )
+    reason = str(error).replace("\n", " ")
+    return ArgumentError(f"{operation.name}: NumPy refuses the values: {reason}")
