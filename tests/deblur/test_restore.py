@@ -1,5 +1,8 @@
 """Restoring in tiles: the same as restoring whole, for any size, without seams."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -98,3 +101,31 @@ def test_a_picture_of_two_channels_is_refused():
         restore(model(), picture(2, 8, 8))
     with pytest.raises(ShapeError, match=r"\(C, H, W\)"):
         restore(model(), picture(8, 8))
+
+
+PROGRAM = """
+import resource, sys
+import subprocess
+import sys
+
+import numpy as np
+from minigan.core.parallel import workers
+from minigan.deblur.blur import BlurSettings
+from minigan.deblur.classical import LeastSquaresFilter
+from minigan.deblur.model import Model
+from minigan.deblur.networks import Generator, GeneratorSettings
+from minigan.deblur.restore import restore
+settings = GeneratorSettings()
+model = Model(Generator(settings), settings, 64, BlurSettings(), [], LeastSquaresFilter())
+with workers(2) as pool:
+    restore(model, np.zeros((3, 1333, 2000), np.float32), pool)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux only")
+def test_a_photograph_of_2000_x_1333_takes_less_than_600_megabytes():
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) * 1024 < 600e6

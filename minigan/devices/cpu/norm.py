@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from minigan.devices import Array
@@ -16,23 +14,29 @@ def normalize(x: Array, axis: Axes, eps: float) -> tuple[Array, Array, Array]:
 
     The variance is taken of the centred values: E[x^2] - m^2 would cancel.
     """
-    m = x.mean(axis=axis, keepdims=True)
+    m = _mean(x, axis)
     y = x - m
-    v = np.square(y).mean(axis=axis, keepdims=True)
-    r = 1 / np.sqrt(v + x.dtype.type(eps))
+    r = 1 / np.sqrt(_mean(np.square(y), axis) + x.dtype.type(eps))
     y *= r
     return y, m, r
 
 
 def normalize_grad(grad: Array, x: Array, m: Array, r: Array, axis: Axes) -> Array:
     """minigan.ops.norm.normalize_grad: r (g - mean(g) - xhat mean(g xhat))."""
-    scale = x.dtype.type(1 / math.prod(x.shape[a] for a in axis))
     xhat = x - m
     xhat *= r
-    g_mean = grad.sum(axis=axis, keepdims=True) * scale
-    g_xhat = (grad * xhat).sum(axis=axis, keepdims=True) * scale
+    g_mean, g_xhat = _mean(grad, axis), _mean(grad * xhat, axis)
     xhat *= -g_xhat
     xhat += grad
     xhat -= g_mean
     xhat *= r
     return xhat
+
+
+def _mean(x: Array, axis: Axes) -> Array:
+    """The mean over axes, which stay as size 1.
+
+    Summed in float64: where the channels lie innermost, NumPy adds one value after the other, and
+    float32 would lose digits to that.
+    """
+    return x.mean(axis=axis, keepdims=True, dtype=np.float64).astype(x.dtype, copy=False)

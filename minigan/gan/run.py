@@ -1,0 +1,194 @@
+"""One training run of the GAN and its folder.
+
+settings.json      how the run was made, and the command that repeats it bit for bit
+log.jsonl          one line per report: step, losses, what D believes, norms of the gradients
+times.jsonl        when each report came; apart, so that the log has the same bits every time
+samples.png        the same noises at several moments of the training, one row for each moment
+grid.png           what the trained generator draws
+model.safetensors  the averaged generator with the settings
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigan import nn, serialize
+from minigan.core.errors import MiniganError, ModelFileError, OutputPathError, require
+from minigan.core.parallel import Workers
+from minigan.core.tensor import Array
+from minigan.files import atomic_write, ensure_folder
+from minigan.gan.train import (
+    GanSettings,
+    Players,
+    Report,
+    check_images,
+    create,
+    draw_noise,
+    mean_report,
+    new_generator,
+    settings_from,
+    train,
+)
+from minigan.images import image_grid, write_image
+from minigan.ops.random import Generator as Random
+
+KIND = "image generator"
+FILE_NAME = "model.safetensors"
+GRID, SAMPLES = "grid.png", "samples.png"
+
+REPORTS = 100  # lines in the log, where there are as many steps
+MOMENTS, COLUMNS = 8, 12  # rows and columns of samples.png
+GRID_COUNT = 100  # pictures in grid.png
+SHOWN_SIZE = 64  # small images are enlarged to about this many pixels, to be looked at
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run is to do: where, with which settings and images, and how it was asked for."""
+
+    folder: Path
+    settings: GanSettings
+    images: Array
+    command: Sequence[str]
+    version: str
+
+
+def new_folder(path: Path | None, parent: Path = Path("runs")) -> Path:
+    """The folder for a new run: `path`, or the next free runs/gan-NNN. A run is never overwritten."""
+    if path is None:
+        numbered = (parent / f"gan-{n:03d}" for n in range(1, 1000))
+        path = next((folder for folder in numbered if not folder.exists()), None)
+        if path is None:
+            raise OutputPathError(f"{parent} holds 999 runs already; name a folder with --out")
+    if (path / "settings.json").exists():
+        raise OutputPathError(f"{path} holds a run already; name another folder with --out")
+    return ensure_folder(path)
+
+
+def perform(run: Run, workers: Workers) -> Iterator[Report]:
+    """Train and write the folder's files, yielding each report, the mean of the steps since the last.
+
+    Raises what `train` raises, and OutputPathError where the folder cannot be written to.
+    """
+    settings, players = run.settings, Players(run.settings)
+    check_images(settings, run.images)
+    _write_json(run.folder / "settings.json", _record(run))
+    noise = draw_noise(settings, GRID_COUNT, Random(settings.seed))
+    moments, rows = _moments(settings.steps), [create(players.averaged, noise[:COLUMNS])]
+    every = math.ceil(settings.steps / REPORTS)
+    since: list[Report] = []
+    start = time.perf_counter()
+    with _lines(run.folder / "log.jsonl") as log, _lines(run.folder / "times.jsonl") as times:
+        for report in train(settings, run.images, players, workers):
+            since.append(report)
+            if report.step in moments:
+                rows.append(create(players.averaged, noise[:COLUMNS]))
+                write_image(run.folder / SAMPLES, sheet(np.concatenate(rows), COLUMNS))
+            if report.step % every == 0 or report.step == settings.steps:
+                mean, since = mean_report(since), []
+                log(asdict(mean))
+                times({"step": report.step, "seconds": time.perf_counter() - start})
+                yield mean
+    write_image(run.folder / GRID, sheet(create(players.averaged, noise)))
+    save_generator(run.folder / FILE_NAME, settings, players.averaged)
+
+
+def _moments(steps: int) -> set[int]:
+    """When samples are drawn: at the end, at half of that, ... since most happens early."""
+    return {max(1, steps >> halvings) for halvings in range(MOMENTS - 1)}
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def sheet(images: Array, columns: int | None = None) -> Array:
+    """Images (N, 1, S, S), enlarged smoothly, as one picture (1, H, W): as square as can be, or
+    with `columns` in a row."""
+    return image_grid(_enlarged(images), columns or math.ceil(math.sqrt(len(images))))
+
+
+def _enlarged(images: Array) -> Array:
+    """By the whole factor that brings the side to about `SHOWN_SIZE`, with cubic interpolation."""
+    size = images.shape[-1]
+    factor = max(1, SHOWN_SIZE // size)
+    if factor == 1:
+        return images
+    pillow = require("PIL.Image", "deblur", "enlarge pictures")
+    shape = (size * factor, size * factor)
+    enlarged = [pillow.fromarray(i).resize(shape, pillow.Resampling.BICUBIC) for i in images[:, 0]]
+    return np.clip(np.stack([np.asarray(i) for i in enlarged])[:, None], 0, 1)
+
+
+# ---------------------------------------------------------------------- the model
+
+
+def save_generator(path: str | PathLike[str], settings: GanSettings, network: nn.Module) -> None:
+    """Write a generator and its settings to `path`, whole or not at all."""
+    serialize.save(path, network.state_dict(), {"kind": KIND, "gan": asdict(settings)})
+
+
+def load_generator(path: str | PathLike[str]) -> tuple[GanSettings, nn.Sequential]:
+    """The generator in a file that `save_generator` wrote, or in a run's folder.
+
+    Raises ModelFileError for anything else.
+    """
+    path = Path(path)
+    path = path / FILE_NAME if path.is_dir() else path
+    tensors, record = serialize.load(path)
+    if record.get("kind") != KIND:
+        raise ModelFileError(
+            f"{path} holds a model of the kind {record.get('kind')!r}; it needs an {KIND!r}"
+        )
+    try:
+        settings = settings_from(record["gan"])
+        network = new_generator(settings, Random(0))
+        network.load_state_dict(tensors)
+    except (MiniganError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f"{path} holds a generator that does not fit: {error}") from error
+    return settings, network
+
+
+# ---------------------------------------------------------------------- records
+
+
+def _record(run: Run) -> dict[str, Any]:
+    return {
+        "minigan": run.version,
+        "numpy": np.__version__,
+        "command": shlex.join(run.command),
+        "settings": asdict(run.settings),
+        "images": {"count": len(run.images), "checksum": serialize.checksum(run.images)},
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that appends one JSON line to a new file and hands it to the disk at once."""
+    try:
+        with path.open("w", encoding="utf-8") as file:
+
+            def append(record: dict[str, Any]) -> None:
+                file.write(json.dumps(record) + "\n")
+                file.flush()
+
+            yield append
+    except OSError as error:
+        if isinstance(error, MiniganError):
+            raise
+        raise OutputPathError(f"cannot write {path}: {error.strerror}") from error
