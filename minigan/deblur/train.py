@@ -55,7 +55,7 @@ class TrainSettings:
     critic_lr: float = 4e-4
     critic_width: int = 16
     adversarial: str = "relativistic-least-squares"
-    adversarial_weight: float = 2e-3
+    adversarial_weight: float = 1.4e-3
     adversarial_from: float = 0.5
     report_every: int = 100
     generator: GeneratorSettings = field(default_factory=GeneratorSettings)
@@ -126,9 +126,12 @@ class Trainer:
             optim.Adam(self.generator.parameters(), settings.lr),
             optim.cosine_decay(settings.steps, floor=0.01, warmup=min(20, settings.steps - 1)),
         )
-        # A small first beta lets the critic forget quickly: its opponent keeps moving.
-        self.critic_optimizer = optim.Adam(
-            self.critic.parameters(), settings.critic_lr, betas=(0.5, 0.999)
+        # A small first beta lets the critic forget quickly: its opponent keeps moving. Its rate falls
+        # with the generator's, or it would run away from one that hardly learns any more.
+        joins = settings.steps - settings.first_adversarial_step
+        self.critic_optimizer = optim.Scheduled(
+            optim.Adam(self.critic.parameters(), settings.critic_lr, betas=(0.5, 0.999)),
+            optim.cosine_decay(max(joins, 1), floor=0.01),
         )
         self.losses = loss_named(settings.adversarial)
         self.steps_done = 0
