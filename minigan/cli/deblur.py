@@ -56,13 +56,14 @@ def train(
     from minigan.deblur.report import verdict
     from minigan.deblur.train import seconds_per_step, steps_in
     from minigan.devices.cpu.memory import keep_freed_memory
+    from minigan.runs import new_folder
 
     if steps is not None and minutes is not None:
         raise click.UsageError("--steps and --minutes exclude each other")
     devices.available(device)
     settings = replace(_preset(preset), seed=seed)
     photographs = _photographs(data, settings)
-    folder = run.new_folder(out)
+    folder = new_folder(out, "deblur")
     keep_freed_memory()
     with workers(threads) as pool:
         if minutes is not None:

@@ -57,8 +57,10 @@ def train(
 ) -> None:
     """Train a generator against a discriminator; write pictures, a log and the model."""
     from minigan.core.parallel import workers
+    from minigan.devices.cpu.memory import keep_freed_memory
     from minigan.gan import run
     from minigan.gan.train import GanSettings, check_images, seconds_per_step
+    from minigan.runs import new_folder
 
     if steps is not None and minutes is not None:
         raise click.UsageError("--steps and --minutes exclude each other")
@@ -68,7 +70,8 @@ def train(
     images = _images(data, size)
     settings = replace(settings, size=images.shape[-1])
     check_images(settings, images)
-    folder = run.new_folder(out)
+    folder = new_folder(out, "gan")
+    keep_freed_memory()
     with workers(threads) as pool:
         if minutes is not None:
             seconds = seconds_per_step(settings, images, pool)

@@ -11,18 +11,15 @@ report.html        pictures, curves and the table on one page
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import OutputPathError
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array
 from minigan.deblur import metrics, restore
@@ -34,7 +31,7 @@ from minigan.deblur.pairs import Pair, unseen_pairs
 from minigan.deblur.photographs import Photograph, Split
 from minigan.deblur.report import Example, Report, write_report
 from minigan.deblur.train import Trainer, TrainSettings, fit_least_squares
-from minigan.files import atomic_write, ensure_folder
+from minigan.runs import SETTINGS, json_lines, write_json
 
 OURS, TWIN = "minigan", "L1-only twin"
 Progress = Callable[[str, int, int, dict[str, float]], None]  # (network, step, of, figures)
@@ -56,21 +53,9 @@ class Run:
     version: str
 
 
-def new_folder(path: Path | None, parent: Path = Path("runs")) -> Path:
-    """The folder for a new run: `path`, or the next free runs/deblur-NNN. A run is never overwritten."""
-    if path is None:
-        taken = (parent / f"deblur-{n:03d}" for n in range(1, 1000))
-        path = next((folder for folder in taken if not folder.exists()), None)
-        if path is None:
-            raise OutputPathError(f"{parent} holds 999 runs already; name a folder with --out")
-    if (path / "settings.json").exists():
-        raise OutputPathError(f"{path} holds a run already; name another folder with --out")
-    return ensure_folder(path)
-
-
 def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
     """Train, save, measure, report; returns the table of methods."""
-    _write_json(run.folder / "settings.json", _settings_record(run))
+    write_json(run.folder / SETTINGS, _settings_record(run))
     trainer = Trainer(run.settings, run.photographs.training)
     least_squares = fit_least_squares(trainer)
     validation = unseen_pairs(
@@ -80,7 +65,7 @@ def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
         each=2,
         seed=run.settings.seed + 1,
     )
-    with _lines(run.folder / "times.jsonl") as times:
+    with json_lines(run.folder / "times.jsonl") as times:
         trained = _Training(run.folder, validation, least_squares, workers, progress, times)
         history = trained.go(OURS, trainer, run.settings.first_adversarial_step, "log.jsonl")
         # Up to here the twin's steps are the same, bit for bit; it takes its own way from now on.
@@ -94,7 +79,7 @@ def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
             save_model(run.folder / TWIN_FILE_NAME, models[TWIN])
     pairs = unseen_pairs(run.photographs.unseen, run.settings.blur, TEST_SIZE, TESTS_EACH)
     rows = evaluate(methods(models, workers), pairs)
-    _write_json(run.folder / "table.json", [asdict(row) for row in rows])
+    write_json(run.folder / "table.json", [asdict(row) for row in rows])
     blurry = evaluate(methods(models)[:1], validation)[0]
     levels = {"val_psnr": blurry.psnr.mean, "val_ssim": blurry.ssim.mean}
     report = _report(run, rows, history, models, _hardest(pairs), levels)
@@ -132,7 +117,7 @@ class _Training:
         history: list[dict[str, float]] = []
         since: list[dict[str, float]] = []
         start = time.perf_counter()
-        with _lines(self.folder / log_name) as log:
+        with json_lines(self.folder / log_name) as log:
             while trainer.steps_done < until:
                 since.append(trainer.step(self.workers))
                 done = trainer.steps_done
@@ -156,27 +141,7 @@ def _means(reports: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([r[name] for r in reports])) for name in reports[-1]}
 
 
-@contextmanager
-def _lines(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that appends one JSON line to a file and hands it to the disk at once."""
-    try:
-        with path.open("a", encoding="utf-8") as file:
-
-            def append(record: dict[str, Any]) -> None:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-
-            yield append
-    except OSError as error:
-        raise OutputPathError(f"cannot write {path}: {error.strerror}") from error
-
-
 # ---------------------------------------------------------------------- records and report
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
 
 
 def _settings_record(run: Run) -> dict[str, Any]:

@@ -10,12 +10,10 @@ model.safetensors  the averaged generator with the settings
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,10 +22,9 @@ from typing import Any
 import numpy as np
 
 from minigan import nn, serialize
-from minigan.core.errors import MiniganError, ModelFileError, OutputPathError, require
+from minigan.core.errors import MiniganError, ModelFileError, require
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array
-from minigan.files import atomic_write, ensure_folder
 from minigan.gan.train import (
     GanSettings,
     Players,
@@ -42,6 +39,7 @@ from minigan.gan.train import (
 )
 from minigan.images import image_grid, write_image
 from minigan.ops.random import Generator as Random
+from minigan.runs import SETTINGS, json_lines, write_json
 
 KIND = "image generator"
 FILE_NAME = "model.safetensors"
@@ -64,18 +62,6 @@ class Run:
     version: str
 
 
-def new_folder(path: Path | None, parent: Path = Path("runs")) -> Path:
-    """The folder for a new run: `path`, or the next free runs/gan-NNN. A run is never overwritten."""
-    if path is None:
-        numbered = (parent / f"gan-{n:03d}" for n in range(1, 1000))
-        path = next((folder for folder in numbered if not folder.exists()), None)
-        if path is None:
-            raise OutputPathError(f"{parent} holds 999 runs already; name a folder with --out")
-    if (path / "settings.json").exists():
-        raise OutputPathError(f"{path} holds a run already; name another folder with --out")
-    return ensure_folder(path)
-
-
 def perform(run: Run, workers: Workers) -> Iterator[Report]:
     """Train and write the folder's files, yielding each report, the mean of the steps since the last.
 
@@ -83,13 +69,16 @@ def perform(run: Run, workers: Workers) -> Iterator[Report]:
     """
     settings, players = run.settings, Players(run.settings)
     check_images(settings, run.images)
-    _write_json(run.folder / "settings.json", _record(run))
+    write_json(run.folder / SETTINGS, _record(run))
     noise = draw_noise(settings, GRID_COUNT, Random(settings.seed))
     moments, rows = _moments(settings.steps), [create(players.averaged, noise[:COLUMNS])]
     every = math.ceil(settings.steps / REPORTS)
     since: list[Report] = []
     start = time.perf_counter()
-    with _lines(run.folder / "log.jsonl") as log, _lines(run.folder / "times.jsonl") as times:
+    with (
+        json_lines(run.folder / "log.jsonl") as log,
+        json_lines(run.folder / "times.jsonl") as times,
+    ):
         for report in train(settings, run.images, players, workers):
             since.append(report)
             if report.step in moments:
@@ -170,25 +159,3 @@ def _record(run: Run) -> dict[str, Any]:
         "settings": asdict(run.settings),
         "images": {"count": len(run.images), "checksum": serialize.checksum(run.images)},
     }
-
-
-def _write_json(path: Path, value: Any) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _lines(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """A function that appends one JSON line to a new file and hands it to the disk at once."""
-    try:
-        with path.open("w", encoding="utf-8") as file:
-
-            def append(record: dict[str, Any]) -> None:
-                file.write(json.dumps(record) + "\n")
-                file.flush()
-
-            yield append
-    except OSError as error:
-        if isinstance(error, MiniganError):
-            raise
-        raise OutputPathError(f"cannot write {path}: {error.strerror}") from error

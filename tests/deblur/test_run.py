@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from minigan.core.errors import NonFiniteError, OutputPathError
+from minigan.core.errors import NonFiniteError
 from minigan.core.parallel import workers
 from minigan.deblur import run
 from minigan.deblur.evaluate import BLURRY
 from minigan.deblur.model import load_model
 from minigan.deblur.photographs import Split
 from minigan.deblur.train import Trainer
+from minigan.runs import new_folder
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def job(photographs, settings, tmp_path, monkeypatch):
     def perform(name="a", twin=False):
         told = []
         split = Split(tuple(photographs[:2]), tuple(photographs[2:]))
-        folder = run.new_folder(tmp_path / name)
+        folder = new_folder(tmp_path / name, "deblur")
         task = run.Run(folder, settings, split, twin, ["minigan", "deblur", "train"], "0")
         with workers(2) as pool:
             rows = run.perform(task, pool, lambda *progress: told.append(progress))
@@ -91,15 +92,3 @@ def test_when_training_stops_the_last_good_model_stays(job, tmp_path, monkeypatc
     model = load_model(tmp_path / "a")
     assert model.notes["steps"] == 4
     assert all(np.isfinite(array).all() for array in model.generator.state_dict().values())
-
-
-def test_a_run_is_never_overwritten(job, tmp_path):
-    folder, _, _ = job()
-    with pytest.raises(OutputPathError, match="holds a run already"):
-        run.new_folder(folder)
-
-
-def test_folders_for_runs_are_numbered(tmp_path):
-    first = run.new_folder(None, tmp_path)
-    second = run.new_folder(None, tmp_path)
-    assert [first.name, second.name] == ["deblur-001", "deblur-002"]
