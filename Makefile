@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
-MINUTES ?= 7
+MINUTES ?= 6
 
 .PHONY: demo test check clean
 

@@ -57,7 +57,7 @@ class GanSettings:
     steps: int = 2400
     d_steps: int = 1
     batch: int = 64
-    lr: float = 5e-4
+    lr: float = 3e-4
     betas: tuple[float, float] = (0.5, 0.9)
     noise_shape: tuple[int, int] = (4, 4)
     width: int = 32
@@ -216,14 +216,17 @@ def create(network: nn.Module, noise: Array) -> Array:
         return network(Tensor(noise)).numpy()
 
 
-def seconds_per_step(settings: GanSettings, images: Array, workers: Workers) -> float:
-    """How long a step takes here, from some two seconds of training that is thrown away."""
-    trial = train(replace(settings, steps=200), images, Players(settings), workers)
-    next(trial)  # the first step also fills caches
-    start, steps, seconds = time.perf_counter(), 0, 0.0
-    while seconds < 2 and next(trial, None) is not None:
-        steps, seconds = steps + 1, time.perf_counter() - start
-    return seconds / steps
+def seconds_per_step(
+    settings: GanSettings, images: Array, workers: Workers, trial: float = 2.0
+) -> float:
+    """How long a step takes here: the mean over `trial` seconds of training that is thrown away."""
+    steps = train(replace(settings, steps=100_000), images, Players(settings), workers)
+    next(steps)  # the first step also fills caches
+    start, count, seconds = time.perf_counter(), 0, 0.0
+    while count == 0 or seconds < trial:
+        next(steps)
+        count, seconds = count + 1, time.perf_counter() - start
+    return seconds / count
 
 
 def check_images(settings: GanSettings, images: Array) -> None:
