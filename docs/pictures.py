@@ -24,7 +24,7 @@ from minigan.deblur import metrics
 from minigan.deblur.blur import quantize
 from minigan.deblur.classical import unsharp_mask
 from minigan.deblur.model import load_model
-from minigan.deblur.pairs import Pair, unseen_pairs
+from minigan.deblur.pairs import typical, unseen_pairs
 from minigan.deblur.photographs import bundled_photographs
 from minigan.deblur.restore import restore
 from minigan.files import atomic_write
@@ -50,19 +50,12 @@ def draw(path: Path, rows: Sequence[dict[str, Array]], inches: float) -> None:
     print(path)
 
 
-def worst_of_each_photograph(pairs: Sequence[Pair], each: int) -> list[Pair]:
-    """Of each photograph the pair whose blurry picture is farthest from the sharp one."""
-    groups = [pairs[i : i + each] for i in range(0, len(pairs), each)]
-    return [min(group, key=lambda p: metrics.psnr(p.blurry, p.sharp)) for group in groups]
-
-
 def main(run: str) -> None:
     """Draw both pictures."""
     model = load_model(run)
     rows = []
-    for pair in worst_of_each_photograph(
-        unseen_pairs(bundled_photographs().unseen, model.blur), 10
-    ):
+    pairs = unseen_pairs(bundled_photographs().unseen, model.blur, each=10)
+    for pair in typical(pairs, each=10):
         results = {
             "blurry": pair.blurry,
             "least-squares 9x9": model.least_squares(pair.blurry),

@@ -62,7 +62,6 @@ def train(
     from minigan.gan.train import GanSettings, check_images, seconds_per_step
     from minigan.runs import new_folder
 
-    keep_freed_memory()
     if steps is not None and minutes is not None:
         raise click.UsageError("--steps and --minutes exclude each other")
     chosen = {"size": size, "steps": steps, "loss": loss, "d_steps": d_steps, "batch": batch}

@@ -13,6 +13,7 @@ import numpy as np
 
 from minigan.core.tensor import Array
 from minigan.deblur.blur import BlurSettings, degrade
+from minigan.deblur.metrics import psnr
 from minigan.deblur.photographs import Photograph, check_sizes, random_crop
 
 # Each purpose draws from a sequence of its own: no test kernel is ever a training kernel.
@@ -81,3 +82,10 @@ def unseen_pairs(
             blurry, sharp = degrade(crop, kernel, blur.sigma, rng)
             pairs.append(Pair(f"{photograph.name} {k + 1}", blurry, sharp, kernel))
     return pairs
+
+
+def typical(pairs: Sequence[Pair], each: int) -> list[Pair]:
+    """Of each photograph's `each` pairs, the one whose blurry picture has the median PSNR."""
+    groups = [pairs[i : i + each] for i in range(0, len(pairs), each)]
+    by_blur = [sorted(group, key=lambda p: psnr(p.blurry, p.sharp)) for group in groups]
+    return [group[len(group) // 2] for group in by_blur]

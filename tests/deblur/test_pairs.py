@@ -5,7 +5,8 @@ import pytest
 
 from minigan.core.errors import ImageFileError
 from minigan.deblur.blur import BlurSettings, convolve
-from minigan.deblur.pairs import TrainingPairs, unseen_pairs
+from minigan.deblur.metrics import psnr
+from minigan.deblur.pairs import TrainingPairs, typical, unseen_pairs
 
 BLUR = BlurSettings(exposure=1.0)
 
@@ -55,3 +56,12 @@ def test_unseen_pairs_have_a_kernel_each_and_training_never_uses_it(photographs)
 def test_a_photograph_that_is_too_small_is_named(photographs):
     with pytest.raises(ImageFileError, match="made 0 has 200 x 180 pixels"):
         TrainingPairs(photographs, BLUR, crop=176, batch=1, seed=0)
+
+
+def test_the_typical_pair_of_a_photograph_is_the_median(photographs):
+    pairs = unseen_pairs(photographs, BLUR, 32, each=3, seed=0)
+    chosen = typical(pairs, each=3)
+    assert len(chosen) == len(photographs)
+    for i, pair in enumerate(chosen):
+        figures = sorted(psnr(p.blurry, p.sharp) for p in pairs[3 * i : 3 * i + 3])
+        assert psnr(pair.blurry, pair.sharp) == figures[1]
