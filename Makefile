@@ -1,4 +1,4 @@
-# Two commands for a fresh machine with Python 3.11+, make and a C++ compiler:
+# Two commands for a fresh machine with Python 3.11+ and make:
 #   make demo   train the deblurring GAN on bundled photographs and write a report
 #   make test   run the whole suite
 # and one for those who change the code:

@@ -27,6 +27,8 @@ def new_folder(path: Path | None, kind: str, parent: Path = Path("runs")) -> Pat
             raise OutputPathError(f"{parent} holds 999 runs already; name a folder with --out")
     if (path / SETTINGS).exists():
         raise OutputPathError(f"{path} holds a run already; name another folder with --out")
+    if path.is_dir() and any(path.iterdir()):
+        raise OutputPathError(f"{path} holds other files; a run needs a new or an empty folder")
     return ensure_folder(path)
 
 

@@ -22,6 +22,12 @@ def test_a_run_is_never_overwritten(tmp_path):
         new_folder(folder, "gan")
 
 
+def test_files_of_the_users_are_never_mixed_with_a_run(tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    with pytest.raises(OutputPathError, match="holds other files"):
+        new_folder(tmp_path, "deblur")
+
+
 def test_a_thousandth_run_needs_a_name(tmp_path):
     for n in range(1, 1000):
         (tmp_path / f"gan-{n:03d}").mkdir()

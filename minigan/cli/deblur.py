@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from minigan.cli.options import MINUTES
+
 if TYPE_CHECKING:
     from minigan.deblur.evaluate import Row
     from minigan.deblur.photographs import Split
@@ -32,7 +34,7 @@ def deblur() -> None:
 @click.option("--out", type=PATH, help="Folder for the run [default: the next runs/deblur-NNN].")
 @click.option("--preset", default="small", show_default=True, help="Size of networks: small, tiny.")
 @click.option("--steps", type=click.IntRange(min=1), help="How many training steps.")
-@click.option("--minutes", type=click.FloatRange(min=0.01), help="Train about this long instead.")
+@click.option("--minutes", type=MINUTES, help="Train about this long instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--twin", is_flag=True, help="Also train an L1-only twin, to compare with.")
 @click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
@@ -80,10 +82,22 @@ def train(
             version("minigan"),
         )
         with TrainingProgress() as progress:
-            rows = run.perform(job, pool, progress)
+            try:
+                rows = run.perform(job, pool, progress)
+            except KeyboardInterrupt:
+                _say_what_was_kept(folder)
+                raise
     _print_table(rows)
     click.echo(verdict(rows, run.OURS))
     click.echo(f"The report: {folder / 'report.html'}")
+
+
+def _say_what_was_kept(folder: Path) -> None:
+    from minigan.deblur.model import FILE_NAME
+
+    kept = folder / FILE_NAME
+    if kept.exists():
+        click.echo(f"\nThe model as of its last report is kept: {kept}", err=True)
 
 
 def _preset(name: str) -> TrainSettings:
@@ -135,8 +149,8 @@ def restore(
     from minigan.images import read_picture, write_image
 
     devices.available(device)
-    targets = _targets(images, out)
     model = load_model(model_path)
+    targets = _targets(images, out)
     with workers(threads) as pool:
         for source, target in zip(images, targets, strict=True):
             picture = read_picture(source)
@@ -151,22 +165,26 @@ def _targets(images: tuple[Path, ...], out: Path) -> list[Path]:
     from minigan.files import ensure_folder
     from minigan.images import WRITTEN_SUFFIXES, check_image_path
 
-    if len(images) == 1 and out.suffix and not out.is_dir():
-        targets = [out]
-    else:
-        folder = ensure_folder(out)
-        suffixes = [i.suffix if i.suffix.lower() in WRITTEN_SUFFIXES else ".png" for i in images]
-        targets = [folder / (i.stem + s) for i, s in zip(images, suffixes, strict=True)]
-    for source, target in zip(images, targets, strict=True):
-        check_image_path(target)
-        if target.exists() and source.exists() and target.samefile(source):
-            raise OutputPathError(f"cannot write {target}: it is the picture to restore itself")
+    one_file = bool(out.suffix) and not out.is_dir()
+    if one_file and len(images) > 1:
+        raise OutputPathError(
+            f"cannot write {len(images)} pictures to {out}; several need a folder, a name without suffix"
+        )
+    suffixes = [i.suffix if i.suffix.lower() in WRITTEN_SUFFIXES else ".png" for i in images]
+    names = [out / (i.stem + s) for i, s in zip(images, suffixes, strict=True)]
+    targets = [out] if one_file else names
     for i, target in enumerate(targets):
         if target in targets[:i]:
             raise OutputPathError(
                 f"cannot write {target} twice: {images[i]} and {images[targets.index(target)]} "
                 "would both go there"
             )
+        if target.exists() and images[i].exists() and target.samefile(images[i]):
+            raise OutputPathError(f"cannot write {target}: it is the picture to restore itself")
+    if not one_file:
+        ensure_folder(out)
+    for target in targets:
+        check_image_path(target)
     return targets
 
 

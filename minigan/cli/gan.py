@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from minigan.cli.options import MINUTES
+
 if TYPE_CHECKING:
     from minigan.core.tensor import Array
     from minigan.gan.train import GanSettings, Report
@@ -36,7 +38,7 @@ def gan() -> None:
 )
 @click.option("--size", type=click.IntRange(min=4), help="Resize to this side, a multiple of 4.")
 @click.option("--steps", type=click.IntRange(min=1), help="How many training steps.")
-@click.option("--minutes", type=click.FloatRange(min=0.01), help="Train about this long instead.")
+@click.option("--minutes", type=MINUTES, help="Train about this long instead.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--loss", help="non-saturating (the default), zero-sum, or another of the library's.")
 @click.option("--d-steps", type=click.IntRange(min=1), help="Discriminator steps per step [1].")

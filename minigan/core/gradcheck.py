@@ -20,7 +20,7 @@ Outputs = Tensor | Sequence[Tensor]
 
 def gradcheck(
     function: Callable[..., Outputs],
-    inputs: Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
     *,
     eps: float = 1e-5,
     rtol: float = 1e-5,
@@ -36,6 +36,7 @@ def gradcheck(
     |engine - difference| <= atol + rtol |difference|. Returns True or raises GradientMismatchError,
     which names the input and the element that differ most.
     """
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     varied = _varied("gradcheck", inputs)
     outputs = _listed(function(*inputs))
     rng = np.random.default_rng(seed)
@@ -54,7 +55,7 @@ def gradcheck(
 
 def gradgradcheck(
     function: Callable[..., Outputs],
-    inputs: Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
     *,
     eps: float = 1e-5,
     rtol: float = 1e-5,
@@ -62,6 +63,7 @@ def gradgradcheck(
     seed: int = 0,
 ) -> bool:
     """Compare second derivatives: gradcheck of the gradient, in the inputs and in what flows in."""
+    inputs = [inputs] if isinstance(inputs, Tensor) else inputs
     rng = np.random.default_rng(seed + 1)
     varied = _varied("gradgradcheck", inputs)
     outputs = [t for t in _listed(function(*inputs)) if t.requires_grad]

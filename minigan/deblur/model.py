@@ -80,7 +80,7 @@ def load_model(path: str | PathLike[str]) -> Model:
     tensors, settings = serialize.load(path)
     if settings.get("kind") != KIND:
         raise ModelFileError(
-            f"{path} holds a {settings.get('kind', 'model of unknown kind')}; it needs a {KIND}"
+            f"{path} holds a model of the kind {settings.get('kind')!r}; it needs a {KIND!r}"
         )
     try:
         return _assembled(tensors, settings)

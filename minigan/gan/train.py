@@ -41,7 +41,10 @@ class GanSettings:
     steps        steps of the generator
     d_steps      steps of the discriminator for each of these: k in Algorithm 1
     batch        images and noises per step: m in Algorithm 1
-    lr, betas    of Adam, for both players
+    lr, d_lr     rates of Adam, for the generator and for the discriminator. The discriminator's is
+                 lower: where it learns faster at the very start, the generator flees into all-black
+                 pictures, from which its sigmoid lets no gradient back
+    betas        of Adam, for both players
     noise_shape  (L, K), height and width of a noise image, which is standard normal
     width        how many channels the networks have; see `minigan.gan.networks`
     averaging    share of the old weights that the averaged generator keeps at each step
@@ -57,9 +60,10 @@ class GanSettings:
     steps: int = 2400
     d_steps: int = 1
     batch: int = 64
-    lr: float = 3e-4
+    lr: float = 5e-4
+    d_lr: float = 2.5e-4
     betas: tuple[float, float] = (0.5, 0.9)
-    noise_shape: tuple[int, int] = (4, 4)
+    noise_shape: tuple[int, int] = (3, 3)
     width: int = 32
     averaging: float = 0.998
     seed: int = 0
@@ -70,7 +74,9 @@ class GanSettings:
             _check(name, getattr(self, name), _is_whole(getattr(self, name), 1), "an integer >= 1")
         _check("seed", self.seed, _is_whole(self.seed, 0), "an integer >= 0")
         _check("size", self.size, self.size % 4 == 0, "a multiple of 4, as in 8 or 28")
-        _check("lr", self.lr, _is_number(self.lr) and self.lr > 0, "a positive number")
+        for name in ("lr", "d_lr"):
+            rate = getattr(self, name)
+            _check(name, rate, _is_number(rate) and rate > 0, "a positive number")
         _check("averaging", self.averaging, _is_share(self.averaging), "at least 0 and below 1")
         betas_fit = len(self.betas) == 2 and all(map(_is_share, self.betas))
         _check("betas", self.betas, betas_fit, "two numbers, at least 0 and below 1")
@@ -158,7 +164,7 @@ def _algorithm_1(
 ) -> Iterator[Report]:
     G, D = players.generator, players.discriminator
     d_loss, g_loss = _losses(settings, G, D)
-    d_optimizer = Adam(D.parameters(), settings.lr, settings.betas)
+    d_optimizer = Adam(D.parameters(), settings.d_lr, settings.betas)
     g_optimizer = Adam(G.parameters(), settings.lr, settings.betas)
 
     for step in range(1, settings.steps + 1):

@@ -150,6 +150,27 @@ def test_options_that_make_no_sense(tmp_path, options):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("minutes", ["nan", "inf", "-inf"])
+def test_minutes_that_are_no_time(tmp_path, minutes):
+    refused(call("train", "--minutes", minutes, "--out", tmp_path / "r"), "--minutes")
+    assert not (tmp_path / "r").exists()
+
+
+def test_several_pictures_need_a_folder(trained, picture, tmp_path):
+    other = tmp_path / "other.png"
+    other.write_bytes(picture.read_bytes())
+    result = call("restore", picture, other, "--model", trained, "-o", tmp_path / "out.png")
+    refused(result, "2 pictures", "out.png", "folder")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_refused_command_leaves_no_folder(trained, picture, tmp_path):
+    out = tmp_path / "new"
+    refused(call("restore", picture, picture, "--model", tmp_path / "none", "-o", out), "none")
+    refused(call("restore", picture, picture, "--model", trained, "-o", out), "twice")
+    assert not out.exists()
+
+
 def test_steps_and_minutes_exclude_each_other(tmp_path):
     refused(call("train", "--steps", 3, "--minutes", 1, "--out", tmp_path / "r"), "exclude")
 

@@ -136,3 +136,9 @@ def test_what_cannot_be_checked_is_refused(check):
         check(mg.exp, [mg.tensor([1.0], dtype=mg.float64)])
     with pytest.raises(ArgumentError, match=rf"{check.__name__}: input 1 .*float32.*needs float64"):
         check(mg.mul, [leaf(1), mg.tensor([1.0], requires_grad=True)])
+
+
+def test_one_tensor_may_stand_alone():
+    x = mg.tensor([0.3, 1.0], requires_grad=True, dtype=np.float64)
+    assert mg.gradcheck(mg.sin, x)
+    assert mg.gradgradcheck(mg.sin, x)

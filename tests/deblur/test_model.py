@@ -44,7 +44,9 @@ def test_any_changed_byte_is_noticed(model, tmp_path):
 def test_a_model_of_another_kind_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     serialize.save(path, {"w": np.zeros(3, np.float32)}, {"kind": "digit generator"})
-    with pytest.raises(ModelFileError, match="holds a digit generator; it needs a deblurring"):
+    with pytest.raises(
+        ModelFileError, match="of the kind 'digit generator'; it needs a 'deblurring"
+    ):
         load_model(path)
 
 
