@@ -23,7 +23,7 @@ test: $(VENV)/dev-installed
 check: $(VENV)/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # The extras are installed once and again only when what they consist of changes.
 $(VENV)/deblur-installed: pyproject.toml setup.py | $(VENV)

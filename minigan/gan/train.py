@@ -29,7 +29,7 @@ from minigan.core.tensor import Array, Tensor
 from minigan.gan.losses import discriminator_probability, loss_named
 from minigan.gan.networks import discriminator, generator
 from minigan.ops.random import Generator as Random
-from minigan.optim import Adam
+from minigan.optim import Adam, Scheduled
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,14 @@ class GanSettings:
     steps        steps of the generator
     d_steps      steps of the discriminator for each of these: k in Algorithm 1
     batch        images and noises per step: m in Algorithm 1
-    lr, d_lr     rates of Adam, for the generator and for the discriminator. The discriminator's is
-                 lower: where it learns faster at the very start, the generator flees into all-black
-                 pictures, from which its sigmoid lets no gradient back
+    lr, d_lr     rates of Adam, for the generator and for the discriminator
+    d_warmup     the discriminator's rate rises to d_lr over so many of its steps. One that learns
+                 fast at the very start drives the generator into all-black pictures, from which
+                 its sigmoid lets no gradient back
     betas        of Adam, for both players
     noise_shape  (L, K), height and width of a noise image, which is standard normal
-    width        how many channels the networks have; see `minigan.gan.networks`
+    width        how many channels the networks have, see `minigan.gan.networks`; None for 256 / size,
+                 so that a step on larger images does not take many times longer
     averaging    share of the old weights that the averaged generator keeps at each step
     seed         of the initial weights, the choice of images and the noise
     shards       parts of a batch that run at the same time (part of the settings, because the
@@ -62,17 +64,21 @@ class GanSettings:
     batch: int = 64
     lr: float = 5e-4
     d_lr: float = 2.5e-4
+    d_warmup: int = 200
     betas: tuple[float, float] = (0.5, 0.9)
     noise_shape: tuple[int, int] = (3, 3)
-    width: int = 32
+    width: int | None = None
     averaging: float = 0.998
     seed: int = 0
     shards: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("size", "steps", "d_steps", "batch", "width", "shards"):
+        for name in ("size", "steps", "d_steps", "batch", "shards"):
             _check(name, getattr(self, name), _is_whole(getattr(self, name), 1), "an integer >= 1")
-        _check("seed", self.seed, _is_whole(self.seed, 0), "an integer >= 0")
+        for name in ("seed", "d_warmup"):
+            _check(name, getattr(self, name), _is_whole(getattr(self, name), 0), "an integer >= 0")
+        width_fits = self.width is None or _is_whole(self.width, 1)
+        _check("width", self.width, width_fits, "an integer >= 1, or None")
         _check("size", self.size, self.size % 4 == 0, "a multiple of 4, as in 8 or 28")
         for name in ("lr", "d_lr"):
             rate = getattr(self, name)
@@ -83,6 +89,11 @@ class GanSettings:
         noise_fits = len(self.noise_shape) == 2 and all(_is_whole(n, 1) for n in self.noise_shape)
         _check("noise_shape", self.noise_shape, noise_fits, "two integers >= 1")
         loss_named(self.loss)
+
+    @property
+    def channels(self) -> int:
+        """The width, or the one that None stands for."""
+        return max(1, 256 // self.size) if self.width is None else self.width
 
 
 def settings_from(record: Mapping[str, Any]) -> GanSettings:
@@ -130,14 +141,14 @@ class Players:
             Random(int(word)) for word in np.random.SeedSequence(settings.seed).generate_state(3)
         )
         self.generator = new_generator(settings, weights)
-        self.discriminator = discriminator(settings.size, settings.width, weights)
+        self.discriminator = discriminator(settings.size, settings.channels, weights)
         self.averaged = new_generator(settings, weights)
         self.averaged.load_state_dict(self.generator.state_dict())
 
 
 def new_generator(settings: GanSettings, random: Random) -> nn.Sequential:
     """An untrained generator of the size that the settings ask for."""
-    return generator(settings.noise_shape, settings.size, settings.width, random)
+    return generator(settings.noise_shape, settings.size, settings.channels, random)
 
 
 def train(
@@ -164,22 +175,26 @@ def _algorithm_1(
 ) -> Iterator[Report]:
     G, D = players.generator, players.discriminator
     d_loss, g_loss = _losses(settings, G, D)
-    d_optimizer = Adam(D.parameters(), settings.d_lr, settings.betas)
-    g_optimizer = Adam(G.parameters(), settings.lr, settings.betas)
+    d_params, g_params = D.parameters(), G.parameters()
+    d_optimizer = Scheduled(
+        Adam(d_params, settings.d_lr, settings.betas),
+        lambda step: min(1.0, (step + 1) / (settings.d_warmup + 1)),
+    )
+    g_optimizer = Adam(g_params, settings.lr, settings.betas)
 
     for step in range(1, settings.steps + 1):
         d: dict[str, float] = {}
         for _ in range(settings.d_steps):
             x = draw_images(images, settings.batch, players.image_choice)
             z = draw_noise(settings, settings.batch, players.noise)
-            d = workers.gradients(d_loss, d_optimizer.params, (x, z), settings.shards)
-            d["gradient"] = _checked_gradient("discriminator", step, d["loss"], d_optimizer.params)
+            d = workers.gradients(d_loss, d_params, (x, z), settings.shards)
+            d["gradient"] = _checked_gradient("discriminator", step, d["loss"], d_params)
             d_optimizer.step()
 
         x = draw_images(images, settings.batch, players.image_choice)
         z = draw_noise(settings, settings.batch, players.noise)
-        g = workers.gradients(g_loss, g_optimizer.params, (x, z), settings.shards)
-        g["gradient"] = _checked_gradient("generator", step, g["loss"], g_optimizer.params)
+        g = workers.gradients(g_loss, g_params, (x, z), settings.shards)
+        g["gradient"] = _checked_gradient("generator", step, g["loss"], g_params)
         g_optimizer.step()
 
         _average(players.averaged, G, settings.averaging, step)

@@ -30,7 +30,7 @@ from minigan.images import read_image
 from minigan.ops.random import Generator as Random
 from minigan.runs import new_folder
 
-TINY = GanSettings(steps=6, batch=8, width=2, noise_shape=(2, 2))
+TINY = GanSettings(steps=6, batch=8, width=2, noise_shape=(2, 2), d_warmup=0)
 
 
 def bars(count=32):
@@ -120,6 +120,24 @@ def test_a_step_of_one_player_does_not_move_the_other(monkeypatch):
     assert seen == [(True, False), (False, True)] * 2
 
 
+def test_the_discriminators_rate_rises_over_its_first_steps():
+    """Adam's first step moves every weight by the rate, so the first step shows the rate."""
+    moves = []
+    for d_warmup in (0, 9):
+        players = Players(TINY)
+        before = players.discriminator.parameters()[0].numpy().copy()
+        trained(replace(TINY, steps=1, d_warmup=d_warmup), players=players)
+        after = players.discriminator.parameters()[0].numpy()
+        moves.append(np.abs(after - before).max())
+    assert moves[0] == pytest.approx(TINY.d_lr, rel=1e-3)
+    assert moves[1] == pytest.approx(TINY.d_lr / 10, rel=1e-2)
+
+
+def test_larger_images_get_networks_with_fewer_channels():
+    assert [GanSettings(size=size).channels for size in (8, 28, 64, 512)] == [32, 9, 4, 1]
+    assert GanSettings(size=28, width=32).channels == 32
+
+
 def test_the_averaged_generator_is_a_running_mean_of_the_weights():
     settings = replace(TINY, steps=5, averaging=0.75)
     players = Players(settings)
@@ -198,7 +216,7 @@ def test_a_longer_run_begins_with_the_steps_of_a_shorter_one():
         ("size", 10), ("size", 0), ("size", 8.0), ("steps", 0), ("steps", True), ("d_steps", 0),
         ("batch", -1), ("width", 0), ("shards", 0), ("seed", -1), ("seed", 1.5), ("lr", 0),
         ("lr", float("nan")), ("lr", "fast"), ("averaging", 1), ("averaging", -0.1),
-        ("betas", (0.5,)), ("betas", (0.5, 1)), ("noise_shape", (4, 0)), ("noise_shape", (4, 4, 4)),
+        ("betas", (0.5,)), ("d_warmup", -1), ("width", 1.5), ("betas", (0.5, 1)), ("noise_shape", (4, 0)), ("noise_shape", (4, 4, 4)),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_trained_with_are_refused_by_name(name, value):
