@@ -108,7 +108,7 @@ def _new_file_beside(target: Path) -> Path:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
         raise OutputPathError(
-            f"cannot write {target}: no file can be created in {target.parent} ({error.strerror})"
+            f"cannot write in the folder {target.parent}: {error.strerror}"
         ) from error
     return temporary
 

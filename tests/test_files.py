@@ -168,7 +168,7 @@ class TestBadPaths:
 
         monkeypatch.setattr(os, "open", refuse)  # chmod would not stop root
         message = refusal(write, tmp_path / "a")
-        assert message.endswith(f"no file can be created in {tmp_path} (Permission denied)")
+        assert message == f"cannot write in the folder {tmp_path}: Permission denied"
 
 
 def test_a_full_disk_is_told_in_one_sentence_and_the_old_file_stays(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from minigan.cli.options import MINUTES
+from minigan.cli.options import COUNT, FORCE, MINUTES, SEED, counted, refuse_replacing
 
 if TYPE_CHECKING:
     from minigan.deblur.evaluate import Row
@@ -33,11 +33,11 @@ def deblur() -> None:
 @click.option("--data", type=PATH, help="Folder of sharp photographs [default: bundled ones].")
 @click.option("--out", type=PATH, help="Folder for the run [default: the next runs/deblur-NNN].")
 @click.option("--preset", default="small", show_default=True, help="Size of networks: small, tiny.")
-@click.option("--steps", type=click.IntRange(min=1), help="How many training steps.")
+@click.option("--steps", type=COUNT, help="How many training steps.")
 @click.option("--minutes", type=MINUTES, help="Train about this long instead.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--twin", is_flag=True, help="Also train an L1-only twin, to compare with.")
-@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@click.option("--threads", type=COUNT, help="[default: all processors]")
 @click.option("--device", default="cpu", show_default=True)
 def train(
     data: Path | None,
@@ -97,7 +97,11 @@ def _say_what_was_kept(folder: Path) -> None:
 
     kept = folder / FILE_NAME
     if kept.exists():
-        click.echo(f"\nThe model as of its last report is kept: {kept}", err=True)
+        click.echo(
+            f"\nThe model as of its last report is kept: {kept}\n"
+            f"To measure it: minigan deblur evaluate --model {kept}",
+            err=True,
+        )
 
 
 def _preset(name: str) -> TrainSettings:
@@ -110,13 +114,23 @@ def _preset(name: str) -> TrainSettings:
 
 def _photographs(data: Path | None, settings: TrainSettings) -> Split:
     """The bundled photographs in their fixed split, or a folder's, a fifth of them unseen."""
-    from minigan.deblur.photographs import bundled_photographs, folder_photographs, split
+    from minigan.deblur.photographs import (
+        bundled_photographs,
+        distinct,
+        folder_photographs,
+        split,
+    )
     from minigan.deblur.run import TEST_SIZE
 
     if data is None:
         return bundled_photographs()
     smallest = max(settings.crop, TEST_SIZE) + 2 * settings.blur.margin
-    return split(folder_photographs(data, smallest), seed=settings.seed)
+    found = folder_photographs(data, smallest)
+    kept = distinct(found)
+    if len(kept) < len(found):
+        copies = sorted({p.name for p in found} - {p.name for p in kept})
+        click.echo(f"Left out, as copies of others: {', '.join(copies)}")
+    return split(kept, seed=settings.seed)
 
 
 def _command(data: Path | None, preset: str, settings: TrainSettings, twin: bool) -> list[str]:
@@ -136,21 +150,29 @@ def _command(data: Path | None, preset: str, settings: TrainSettings, twin: bool
 @click.option(
     "-o", "--out", required=True, type=PATH, help="A picture, or for several images a folder."
 )
-@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@FORCE
+@click.option("--threads", type=COUNT, help="[default: all processors]")
 @click.option("--device", default="cpu", show_default=True)
 def restore(
-    images: tuple[Path, ...], model_path: Path, out: Path, threads: int | None, device: str
+    images: tuple[Path, ...],
+    model_path: Path,
+    out: Path,
+    force: bool,
+    threads: int | None,
+    device: str,
 ) -> None:
     """Sharpen pictures of any size, grey or colour."""
     from minigan import devices
     from minigan.core.parallel import workers
     from minigan.deblur.model import load_model
     from minigan.deblur.restore import restore as restored
-    from minigan.images import read_picture, write_image
+    from minigan.images import read_picture, stored_size, write_image
 
     devices.available(device)
     model = load_model(model_path)
-    targets = _targets(images, out)
+    targets = _targets(images, out, force)
+    for source in images:
+        stored_size(source)  # a name mistyped at the end is found at the beginning
     with workers(threads) as pool:
         for source, target in zip(images, targets, strict=True):
             picture = read_picture(source)
@@ -159,7 +181,7 @@ def restore(
             click.echo(f"{source} -> {target}")
 
 
-def _targets(images: tuple[Path, ...], out: Path) -> list[Path]:
+def _targets(images: tuple[Path, ...], out: Path, force: bool) -> list[Path]:
     """Where each restored picture goes; every problem with that is found before any work is done."""
     from minigan.core.errors import OutputPathError
     from minigan.files import ensure_folder
@@ -181,6 +203,7 @@ def _targets(images: tuple[Path, ...], out: Path) -> list[Path]:
             )
         if target.exists() and images[i].exists() and target.samefile(images[i]):
             raise OutputPathError(f"cannot write {target}: it is the picture to restore itself")
+    refuse_replacing(targets, force)
     if not one_file:
         ensure_folder(out)
     for target in targets:
@@ -194,12 +217,10 @@ def _targets(images: tuple[Path, ...], out: Path) -> list[Path]:
 @deblur.command()
 @click.option("--model", "model_path", required=True, type=PATH, help="A model file or run folder.")
 @click.option("--data", type=PATH, help="Folder of sharp photographs [default: bundled ones].")
-@click.option(
-    "--each", type=click.IntRange(min=1), default=10, show_default=True, help="Crops each."
-)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--each", type=COUNT, default=10, show_default=True, help="Crops each.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
-@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@click.option("--threads", type=COUNT, help="[default: all processors]")
 @click.option("--device", default="cpu", show_default=True)
 def evaluate(
     model_path: Path,
@@ -216,9 +237,9 @@ def evaluate(
     from minigan.core.parallel import workers
     from minigan.deblur import run
     from minigan.deblur.evaluate import evaluate as measured
-    from minigan.deblur.model import fingerprint, load_model
+    from minigan.deblur.model import load_model
     from minigan.deblur.pairs import unseen_pairs
-    from minigan.deblur.photographs import bundled_photographs, folder_photographs
+    from minigan.deblur.photographs import bundled_photographs, fingerprint, folder_photographs
 
     devices.available(device)
     model = load_model(model_path)
@@ -239,8 +260,8 @@ def evaluate(
         return
     left_out = len(found) - len(unseen)
     click.echo(
-        f"{len(pairs)} crops of {len(unseen)} photographs"
-        + (f"; {left_out} others were trained on and left out" if left_out else "")
+        f"{counted(len(pairs), 'crop')} of {counted(len(unseen), 'photograph')}"
+        + (f"; {left_out} that training showed left out" if left_out else "")
     )
     _print_table(rows)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from minigan.cli.options import MINUTES
+from minigan.cli.options import COUNT, FORCE, MINUTES, SEED, Whole, counted, refuse_replacing
 
 if TYPE_CHECKING:
     from minigan.core.tensor import Array
@@ -30,20 +30,31 @@ def gan() -> None:
 # ---------------------------------------------------------------------- train
 
 
+def _multiple_of_4(ctx: click.Context, param: click.Parameter, value: int | None) -> int | None:
+    if value is not None and value % 4:
+        raise click.BadParameter(f"{value} is no multiple of 4", ctx, param)
+    return value
+
+
 @gan.command()
 @click.option(
     "--data",
     type=PATH,
     help="An MNIST image file (IDX, also gzipped) or a folder of pictures [default: bundled digits].",
 )
-@click.option("--size", type=click.IntRange(min=4), help="Resize to this side, a multiple of 4.")
-@click.option("--steps", type=click.IntRange(min=1), help="How many training steps.")
+@click.option(
+    "--size",
+    type=Whole(min=4),
+    callback=_multiple_of_4,
+    help="Resize to this side, a multiple of 4.",
+)
+@click.option("--steps", type=COUNT, help="How many training steps.")
 @click.option("--minutes", type=MINUTES, help="Train about this long instead.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--loss", help="non-saturating (the default), zero-sum, or another of the library's.")
-@click.option("--d-steps", type=click.IntRange(min=1), help="Discriminator steps per step [1].")
-@click.option("--batch", type=click.IntRange(min=1), help="Images per step [64].")
-@click.option("--threads", type=click.IntRange(min=1), help="[default: all processors]")
+@click.option("--d-steps", type=COUNT, help="Discriminator steps per step [1].")
+@click.option("--batch", type=COUNT, help="Images per step [64].")
+@click.option("--threads", type=COUNT, help="[default: all processors]")
 @click.option("--out", type=PATH, help="Folder for the run [default: the next runs/gan-NNN].")
 def train(
     data: Path | None,
@@ -81,11 +92,15 @@ def train(
             click.echo(f"{minutes:g} minutes are about {settings.steps} steps on this machine.")
         command = _command(data, settings)
         job = run.Run(folder, settings, images, command, version("minigan"))
-        for _ in _shown(run.perform(job, pool), settings.steps):
-            pass
-    click.echo(
-        f"Pictures: {folder / run.GRID} (what it draws now), {folder / run.SAMPLES} (how it got there)"
-    )
+        try:
+            for _ in _shown(run.perform(job, pool), settings.steps):
+                pass
+        finally:
+            if (folder / run.GRID).exists():
+                click.echo(
+                    f"Pictures: {folder / run.GRID} (what it draws now), "
+                    f"{folder / run.SAMPLES} (how it got there)"
+                )
 
 
 def _images(data: Path | None, size: int | None) -> Array:
@@ -150,9 +165,10 @@ def _figures(report: Report) -> str:
 @gan.command()
 @click.option("--model", required=True, type=PATH, help="A model file or run folder.")
 @click.option("-o", "--out", required=True, type=PATH, help="The picture to write.")
-@click.option("--count", type=click.IntRange(1, 10_000), default=100, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-def sample(model: Path, out: Path, count: int, seed: int) -> None:
+@click.option("--count", type=Whole(1, 10_000), default=100, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@FORCE
+def sample(model: Path, out: Path, count: int, seed: int, force: bool) -> None:
     """Draw new pictures with a trained generator, as one sheet."""
     from minigan.core.parallel import workers
     from minigan.gan.run import load_generator, sheet
@@ -161,8 +177,9 @@ def sample(model: Path, out: Path, count: int, seed: int) -> None:
     from minigan.ops.random import Generator
 
     check_image_path(out)
+    refuse_replacing([out], force)
     settings, network = load_generator(model)
     with workers(1):  # the bits of a matrix product may depend on the threads of BLAS
         images = create(network, draw_noise(settings, count, Generator(seed)))
     write_image(out, sheet(images))
-    click.echo(f"{count} pictures: {out}")
+    click.echo(f"{counted(count, 'picture')}: {out}")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from minigan import serialize
 from minigan.core.errors import MiniganError, ModelFileError
@@ -17,7 +14,6 @@ from minigan.core.tensor import Array
 from minigan.deblur.blur import BlurSettings
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.networks import Generator, GeneratorSettings
-from minigan.deblur.photographs import Photograph
 
 KIND = "deblurring generator"
 FILE_NAME = "model.safetensors"
@@ -42,13 +38,6 @@ class Model:
     seen: Sequence[str]
     least_squares: LeastSquaresFilter
     notes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def fingerprint(photograph: Photograph) -> str:
-    """16 hexadecimal digits that tell photographs apart by their pixels."""
-    shape = str(photograph.pixels.shape).encode()
-    pixels = np.ascontiguousarray(photograph.pixels).tobytes()
-    return hashlib.blake2b(shape + pixels, digest_size=8).hexdigest()
 
 
 def save_model(path: str | PathLike[str], model: Model) -> None:

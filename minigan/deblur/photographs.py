@@ -8,6 +8,7 @@ that was trained on some of them would be tested on what it had almost seen.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import statistics
 from collections.abc import Sequence
@@ -104,17 +105,32 @@ def folder_photographs(
     return [_read_photograph(path.relative_to(folder).as_posix(), path) for path in paths]
 
 
+def fingerprint(photograph: Photograph) -> str:
+    """16 hexadecimal digits that tell photographs apart by their pixels."""
+    shape = str(photograph.pixels.shape).encode()
+    pixels = np.ascontiguousarray(photograph.pixels).tobytes()
+    return hashlib.blake2b(shape + pixels, digest_size=8).hexdigest()
+
+
+def distinct(photographs: Sequence[Photograph]) -> list[Photograph]:
+    """The photographs without exact copies of earlier ones, which could be trained on and unseen."""
+    first: dict[str, Photograph] = {}
+    for photograph in photographs:
+        first.setdefault(fingerprint(photograph), photograph)
+    return list(first.values())
+
+
 def split(photographs: Sequence[Photograph], unseen_share: float = 0.2, seed: int = 0) -> Split:
     """Divide photographs at random, at least one to each side; both keep the order given.
 
-    The same photographs, share and seed give the same split. Copies and bursts of one scene are
-    not recognised: whoever has them splits by hand. Raises `ArgumentError` for fewer than two
-    photographs or a share that is not between 0 and 1.
+    The same photographs, share and seed give the same split. Bursts of one scene are not recognised
+    (`distinct` finds exact copies only): whoever has them splits by hand. Raises `ArgumentError` for
+    fewer than two photographs or a share that is not between 0 and 1.
     """
     count = len(photographs)
     if count < 2:
         raise ArgumentError(
-            f"split: got {count} photographs, and needs at least two, one of them unseen"
+            f"to train and to measure takes at least two different photographs, and there is {count}"
         )
     if not 0 < unseen_share < 1:
         raise ArgumentError(f"split: unseen_share is {unseen_share}, and must be between 0 and 1")

@@ -27,10 +27,10 @@ from minigan.core.tensor import Array, Tensor
 from minigan.deblur import metrics
 from minigan.deblur.blur import BlurSettings, quantize
 from minigan.deblur.classical import LeastSquaresFilter
-from minigan.deblur.model import Model, fingerprint
+from minigan.deblur.model import Model
 from minigan.deblur.networks import SCALE, Critic, Generator, GeneratorSettings
 from minigan.deblur.pairs import Pair, TrainingPairs
-from minigan.deblur.photographs import Photograph
+from minigan.deblur.photographs import Photograph, fingerprint
 from minigan.gan.losses import loss_named
 from minigan.ops.random import manual_seed
 

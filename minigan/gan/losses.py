@@ -118,7 +118,7 @@ def loss_named(name: str) -> AdversarialLoss:
         return LOSSES[name]
     except (KeyError, TypeError):
         known = ", ".join(LOSSES)
-        raise ArgumentError(f"loss: there is none named {name!r}; the names are {known}") from None
+        raise ArgumentError(f"there is no loss named {name!r}; the names are {known}") from None
 
 
 def _refuse_empty(loss: str, *logits: Tensor) -> None:

@@ -4,8 +4,10 @@ settings.json      how the run was made, and the command that repeats it bit for
 log.jsonl          one line per report: step, losses, what D believes, norms of the gradients
 times.jsonl        when each report came; apart, so that the log has the same bits every time
 samples.png        the same noises at several moments of the training, one row for each moment
-grid.png           what the trained generator draws
+grid.png           what the generator draws
 model.safetensors  the averaged generator with the settings
+
+The pictures and the model are brought up to date at each of those moments, and when Ctrl-C ends the run.
 """
 
 from __future__ import annotations
@@ -66,12 +68,20 @@ def perform(run: Run, workers: Workers) -> Iterator[Report]:
     """Train and write the folder's files, yielding each report, the mean of the steps since the last.
 
     Raises what `train` raises, and OutputPathError where the folder cannot be written to.
+    KeyboardInterrupt passes through, once the model as it is by then has been written.
     """
     settings, players = run.settings, Players(run.settings)
     check_images(settings, run.images)
     write_json(run.folder / SETTINGS, _record(run))
     noise = draw_noise(settings, GRID_COUNT, Random(settings.seed))
     moments, rows = _moments(settings.steps), [create(players.averaged, noise[:COLUMNS])]
+
+    def keep() -> None:
+        rows.append(create(players.averaged, noise[:COLUMNS]))
+        write_image(run.folder / SAMPLES, sheet(np.concatenate(rows), COLUMNS))
+        write_image(run.folder / GRID, sheet(create(players.averaged, noise)))
+        save_generator(run.folder / FILE_NAME, settings, players.averaged)
+
     every = math.ceil(settings.steps / REPORTS)
     since: list[Report] = []
     start = time.perf_counter()
@@ -79,18 +89,19 @@ def perform(run: Run, workers: Workers) -> Iterator[Report]:
         json_lines(run.folder / "log.jsonl") as log,
         json_lines(run.folder / "times.jsonl") as times,
     ):
-        for report in train(settings, run.images, players, workers):
-            since.append(report)
-            if report.step in moments:
-                rows.append(create(players.averaged, noise[:COLUMNS]))
-                write_image(run.folder / SAMPLES, sheet(np.concatenate(rows), COLUMNS))
-            if report.step % every == 0 or report.step == settings.steps:
-                mean, since = mean_report(since), []
-                log(asdict(mean))
-                times({"step": report.step, "seconds": time.perf_counter() - start})
-                yield mean
-    write_image(run.folder / GRID, sheet(create(players.averaged, noise)))
-    save_generator(run.folder / FILE_NAME, settings, players.averaged)
+        try:
+            for report in train(settings, run.images, players, workers):
+                since.append(report)
+                if report.step in moments:
+                    keep()
+                if report.step % every == 0 or report.step == settings.steps:
+                    mean, since = mean_report(since), []
+                    log(asdict(mean))
+                    times({"step": report.step, "seconds": time.perf_counter() - start})
+                    yield mean
+        except KeyboardInterrupt:
+            keep()
+            raise
 
 
 def _moments(steps: int) -> set[int]:

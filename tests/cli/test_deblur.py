@@ -31,10 +31,10 @@ def call(*arguments):
 
 
 def refused(result, *words):
-    """Exit status 2, and one sentence with these words on standard error."""
+    """Exit status 2, and nothing but one sentence with these words on standard error."""
     assert result.exit_code == 2, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    message = result.stderr.strip().splitlines()[-1]
+    (message,) = result.stderr.splitlines()
     assert message.startswith("Error: ")
     for word in words:
         assert str(word) in message, message
@@ -83,6 +83,33 @@ def test_training_on_a_folder_and_by_minutes(tmp_path):
     assert len(record["unseen photographs"]) == 1
     assert record["settings"]["steps"] >= 10
     assert f"--steps {record['settings']['steps']}" in record["command"]
+
+
+def test_a_copy_of_a_photograph_is_left_out_of_training(tmp_path):
+    for i, name in enumerate("aba"):
+        pixels = np.random.default_rng(ord(name)).random((3, 150, 160), dtype=np.float32)
+        write_image(tmp_path / f"{i}.png", pixels)
+    options = ["--data", tmp_path, "--preset", "tiny", "--steps", 1]
+    result = call("train", *options, "--out", tmp_path / "run")
+    assert result.exit_code == 0, result.output
+    assert "copies of others: 2.png" in result.stdout
+    record = json.loads((tmp_path / "run" / "settings.json").read_text())
+    names = record["training photographs"] + record["unseen photographs"]
+    assert sorted(names) == ["0.png", "1.png"]
+
+
+def test_ctrl_c_says_which_model_is_kept(tmp_path, monkeypatch):
+    from minigan.deblur import run
+
+    def interrupted(job, pool, progress):
+        (job.folder / "model.safetensors").write_bytes(b"the model of the last report")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "perform", interrupted)
+    result = call("train", "--preset", "tiny", "--steps", "3", "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert str(tmp_path / "run" / "model.safetensors") in result.stderr
+    assert result.stderr.splitlines()[-1] == "Interrupted."
 
 
 # ---------------------------------------------------------------------- bad input: training
@@ -220,6 +247,23 @@ def test_the_picture_itself_is_never_overwritten(trained, picture):
     for out in (picture, picture.parent):
         refused(call("restore", picture, "--model", trained, "-o", out), "itself")
     assert picture.read_bytes() == before
+
+
+def test_a_picture_that_is_there_already_is_replaced_only_by_force(trained, picture, tmp_path):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for out, path in ((tmp_path / "o.png", tmp_path / "o.png"), (folder, folder / picture.name)):
+        path.write_bytes(b"a picture")
+        refused(call("restore", picture, "--model", trained, "-o", out), path, "--force")
+        assert path.read_bytes() == b"a picture"
+        assert call("restore", picture, "--model", trained, "-o", out, "--force").exit_code == 0
+        assert read_image(path).shape == (3, 33, 47)
+
+
+def test_of_several_pictures_none_is_written_when_one_is_missing(trained, picture, tmp_path):
+    result = call("restore", picture, "none.png", "--model", trained, "-o", tmp_path / "out")
+    refused(result, "none.png", "no such file")
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_two_pictures_of_one_name_do_not_overwrite_each_other(trained, picture, tmp_path):

@@ -18,10 +18,10 @@ def call(*arguments):
 
 
 def refused(result, *words):
-    """Exit status 2, and one sentence with these words on standard error."""
+    """Exit status 2, and nothing but one sentence with these words on standard error."""
     assert result.exit_code == 2, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
-    message = result.stderr.strip().splitlines()[-1]
+    (message,) = result.stderr.splitlines()
     assert message.startswith("Error: ")
     for word in words:
         assert str(word) in message, message
@@ -131,6 +131,22 @@ def test_the_help_names_the_two_losses_of_the_deck():
     assert "non-saturating" in text
 
 
+def test_ctrl_c_keeps_the_model_and_the_pictures(tmp_path, monkeypatch):
+    from minigan.gan import run, train
+
+    def interrupted(*arguments):
+        steps = train.train(*arguments)
+        yield next(steps)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "train", interrupted)
+    result = call("train", "--steps", 9, "--batch", 2, "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "Interrupted."
+    assert str(tmp_path / "run" / "grid.png") in result.stdout
+    assert call("sample", "--model", tmp_path / "run", "-o", tmp_path / "a.png").exit_code == 0
+
+
 # ---------------------------------------------------------------------- bad input
 
 
@@ -138,14 +154,19 @@ def test_the_help_names_the_two_losses_of_the_deck():
     ("options", "words"),
     [
         (["--loss", "hinge"], ["'hinge'", "non-saturating, zero-sum"]),
-        (["--size", 10], ["size is 10", "multiple of 4"]),
+        (["--size", 10], ["--size", "10 is no multiple of 4"]),
         (["--size", 3], ["3", "--size"]),
-        (["--steps", 0], ["--steps"]),
+        (
+            ["--steps", 0],
+            ["minigan gan train: ", "--steps", "'0' is no whole number >= 1", "--help"],
+        ),
+        (["--steps", "many"], ["--steps", "'many' is no whole number >= 1"]),
         (["--batch", 0], ["--batch"]),
         (["--d-steps", 0], ["--d-steps"]),
         (["--threads", 0], ["--threads"]),
         (["--seed", -1], ["--seed"]),
-        (["--minutes", 0], ["--minutes"]),
+        (["--minutes", 0], ["--minutes", "'0' is no number of minutes >= 0.01"]),
+        (["--stpes", 4], ["--stpes"]),
         (["--steps", 1, "--minutes", 1], ["--steps and --minutes exclude each other"]),
         (["--data", "nowhere"], ["nowhere"]),
     ],
@@ -208,6 +229,16 @@ def test_a_damaged_model_is_refused_and_no_picture_is_written(trained, tmp_path)
         call("sample", "--model", tmp_path / "none", "-o", tmp_path / "a.png"), "does not exist"
     )
     assert not (tmp_path / "a.png").exists()
+
+
+def test_a_picture_that_is_there_already_is_replaced_only_by_force(trained, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"a picture")
+    draw = ["sample", "--model", trained[0], "-o", path, "--count", 1]
+    refused(call(*draw), path, "is there already", "--force")
+    assert path.read_bytes() == b"a picture"
+    assert "1 picture: " in call(*draw, "--force").stdout
+    assert read_image(path).shape == (1, 68, 68)
 
 
 @pytest.mark.parametrize("count", [0, 10_001])

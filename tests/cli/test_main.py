@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -48,10 +49,30 @@ def test_every_command_explains_itself(command):
     assert "Usage:" in result.output
 
 
-def test_an_unknown_command_is_refused():
+def test_an_unknown_command_is_refused_in_one_sentence():
     result = CliRunner().invoke(main, ["sharpen"])
     assert result.exit_code == 2
-    assert "sharpen" in result.output
+    assert result.stderr == "Error: minigan: no such command 'sharpen'; see minigan --help\n"
+
+
+def test_without_a_command_the_help_is_shown():
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2
+    assert "Usage:" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "minigan.cli.main", "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "Error: cannot write to standard output: No space left on device\n"
 
 
 def test_an_error_of_minigans_is_one_line_and_status_2(monkeypatch):

@@ -5,8 +5,8 @@ import pytest
 
 from minigan import serialize
 from minigan.core.errors import ModelFileError
-from minigan.deblur.model import fingerprint, load_model, save_model
-from minigan.deblur.photographs import Photograph
+from minigan.deblur.model import load_model, save_model
+from minigan.deblur.photographs import Photograph, fingerprint
 from minigan.deblur.train import Trainer, fit_least_squares
 
 

@@ -161,7 +161,9 @@ class TestSplit:
 
     def test_two_are_enough_and_one_is_not(self):
         assert [len(part) for part in split(self.photographs[:2])] == [1, 1]
-        with pytest.raises(ArgumentError, match="got 1 photographs, and needs at least two"):
+        with pytest.raises(
+            ArgumentError, match="at least two different photographs, and there is 1"
+        ):
             split(self.photographs[:1])
 
     @pytest.mark.parametrize("share", [0, 1, -0.5, 2, float("nan")])

@@ -216,7 +216,8 @@ def test_a_longer_run_begins_with_the_steps_of_a_shorter_one():
         ("size", 10), ("size", 0), ("size", 8.0), ("steps", 0), ("steps", True), ("d_steps", 0),
         ("batch", -1), ("width", 0), ("shards", 0), ("seed", -1), ("seed", 1.5), ("lr", 0),
         ("lr", float("nan")), ("lr", "fast"), ("averaging", 1), ("averaging", -0.1),
-        ("betas", (0.5,)), ("d_warmup", -1), ("width", 1.5), ("betas", (0.5, 1)), ("noise_shape", (4, 0)), ("noise_shape", (4, 4, 4)),
+        ("betas", (0.5,)), ("betas", (0.5, 1)), ("noise_shape", (4, 0)), ("noise_shape", (4, 4, 4)),
+        ("d_warmup", -1), ("width", 1.5),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_trained_with_are_refused_by_name(name, value):
