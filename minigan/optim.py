@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError
+from minigan.core.errors import ArgumentError, brief
 from minigan.core.tensor import Array, Tensor
 
 
@@ -25,7 +25,7 @@ class Optimizer:
     slots: tuple[str, ...] = ()
 
     def __init__(self, params: Iterable[Tensor], lr: float):
-        self.params = list(params)
+        self.params = _listed(type(self).__name__, params)
         if not self.params:
             raise ArgumentError(f"{type(self).__name__}: got no parameters; it needs at least one")
         for i, p in enumerate(self.params):
@@ -53,7 +53,10 @@ class Optimizer:
         self.steps += 1
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                self.update(p._array, p.grad._array, *(self.state[name][i] for name in self.slots))
+                with np.errstate(all="ignore"):
+                    self.update(
+                        p._array, p.grad._array, *(self.state[name][i] for name in self.slots)
+                    )
                 p._version[0] += 1
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
@@ -172,6 +175,15 @@ class Adam(Optimizer):
         denominator *= 1 / math.sqrt(1 - b2**t)
         denominator += self.eps
         w -= (self.lr / (1 - b1**t)) * m / denominator
+
+
+def _listed(optimizer: str, params: Iterable[Tensor]) -> list[Tensor]:
+    if isinstance(params, Tensor) or not isinstance(params, Iterable):
+        hint = ", its .parameters()" if hasattr(params, "parameters") else ""
+        raise ArgumentError(
+            f"{optimizer}: params is {brief(params)}; it needs a list of tensors{hint}"
+        )
+    return list(params)
 
 
 def _in_range(optimizer: str, name: str, value: float, below: float = math.inf) -> float:

@@ -244,6 +244,12 @@ BAD = [
     (lambda: optim.SGD([]), "SGD: got no parameters; it needs at least one"),
     (lambda: optim.Adam([leaf(), mg.rand(2)]), "Adam: parameter 1 is no leaf that requires"),
     (lambda: optim.Adam([leaf() * 2]), "Adam: parameter 0 is no leaf that requires a gradient"),
+    (
+        lambda: optim.Adam(nn.Linear(2, 3)),
+        "Adam: params is Linear(2, 3, bias=True); it needs a list of tensors, its .parameters()",
+    ),
+    (lambda: optim.SGD(leaf()), "SGD: params is a Tensor; it needs a list of tensors"),
+    (lambda: optim.SGD(3), "SGD: params is 3; it needs a list of tensors"),
     (lambda: optim.SGD([np.ones(2)]), "SGD: parameter 0 is no leaf that requires a gradient"),
     (lambda: optim.SGD([leaf()] * 2), "SGD: parameter 1 is there twice; it needs to be there once"),
     (lambda: optim.SGD([leaf()], -0.1), "SGD: lr is -0.1; it needs a finite number of at least 0"),
