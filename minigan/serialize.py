@@ -44,9 +44,11 @@ def _digest(*parts: bytes) -> str:
 
 
 def save(
-    path: str | PathLike[str], tensors: Mapping[str, Array], settings: Mapping[str, Any]
+    path: str | PathLike[str], tensors: Mapping[str, Array], settings: Mapping[str, Any] = {}
 ) -> None:
-    """Write arrays and settings (anything JSON can hold) to `path`, whole or not at all.
+    """Write arrays by name, and settings (anything JSON can hold), to `path`, whole or not at all.
+
+    A model goes in as `save(path, net.state_dict())`; `load` gives back both, as a tuple.
 
     Raises ArgumentError for what such a file cannot hold, OutputPathError for a path that cannot be
     written to.
@@ -74,7 +76,13 @@ def save(
 
 
 def load(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays and the settings that `save` wrote; ModelFileError for anything else."""
+    """What `save` wrote, as a tuple: the arrays by name, and the settings (empty if it got none).
+
+        arrays, settings = load(path)
+        net.load_state_dict(arrays)
+
+    Raises ModelFileError for any other file.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)

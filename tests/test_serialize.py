@@ -70,6 +70,12 @@ def test_saving_does_not_touch_the_arrays(tmp_path):
     assert {name: (a.tolist(), a.dtype, a.strides) for name, a in arrays.items()} == before
 
 
+def test_settings_may_be_left_out(tmp_path):
+    save(tmp_path / "a", {"x": np.ones(2)})
+    arrays, settings = load(tmp_path / "a")
+    assert (arrays["x"].tolist(), settings) == ([1, 1], {})
+
+
 SETTINGS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
