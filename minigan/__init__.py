@@ -108,4 +108,4 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     ops = importlib.import_module("minigan.ops")
-    return sorted({*globals(), *_HOME_OF, *_DTYPES, *_MODULES, *ops.__all__, "__version__"})
+    return sorted({*_HOME_OF, *_DTYPES, *_MODULES, *ops.__all__, "__version__"})

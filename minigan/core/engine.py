@@ -26,6 +26,7 @@ from minigan.core.errors import (
 )
 from minigan.core.graph import Node, mode, set_grad_enabled
 from minigan.core.op import Rule
+from minigan.core.quiet import quietly
 from minigan.core.tensor import Tensor
 
 
@@ -75,7 +76,7 @@ def backward(
         leaf = step.node.leaf() if step.node.leaf is not None else None
         if leaf is not None:
             with _accumulating, set_grad_enabled(create_graph):
-                leaf.grad = _added(leaf.grad, step.gradient, create_graph)
+                leaf._grad = _added(leaf._grad, step.gradient, create_graph)
 
 
 _accumulating = threading.Lock()  # graphs of several threads may end in the same leaf
@@ -142,7 +143,8 @@ def _walk(
             pending[node] = gradient
             heapq.heappush(heap, (-node.order, node))
         elif node in owned and not create_graph and mode.observer is None:
-            np.add(pending[node]._array, gradient._array, out=pending[node]._array)
+            total = pending[node]._array
+            quietly(np.add, total, gradient._array, out=total)
         else:
             with set_grad_enabled(create_graph):
                 pending[node] = pending[node] + gradient

@@ -24,13 +24,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any, overload
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, DeviceError, MiniganError
+from minigan.core.calls import refuse_misfit
+from minigan.core.errors import DeviceError, MiniganError
 from minigan.core.graph import Node, mode
-from minigan.core.operands import as_operands, refusal, unless_asked_for
+from minigan.core.operands import as_operands, floats, refusal, unless_asked_for
+from minigan.core.quiet import quietly
 from minigan.core.tensor import Array, Tensor
 
 REGISTRY: dict[str, Op] = {}  # every operation, by name
@@ -59,27 +62,30 @@ class Op:
         view: bool = False,
         differentiable: bool = True,
         linear: bool = False,
+        floating: bool = False,
     ):
         self.forward = forward
         self.name = forward.__name__
         self.__name__ = forward.__name__
         self.__doc__ = forward.__doc__
         self.__module__ = forward.__module__
-        self.__signature__ = inspect.signature(forward)
+        self.__qualname__ = forward.__qualname__
+        self.__signature__ = _as_called(inspect.signature(forward))
         self.aux = aux
         self.broadcasts = broadcasts
         self.view = view
         self.differentiable = differentiable
         self.linear = linear
+        self.floating = floating
         self.kernels: dict[str, Callable[..., Any]] = {"cpu": forward}
         self.rules: dict[str, Rule | None] = {}
         self.composition: Callable[..., Tensor] | None = None
         self._check: Callable[..., dict[str, Any] | None] | None = None
         self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
         self._read_signature()
+        self._settings = self.defaults.keys() | self.required
         self._chooses_dtype = "dtype" in self.required
-        if REGISTRY.setdefault(self.name, self) is not self:
-            raise TypeError(f"an operation named {self.name} is declared already")
+        self._register()
 
     def _read_signature(self) -> None:
         """Parameters before `*` are tensor arguments; those after it are keyword parameters."""
@@ -115,6 +121,18 @@ class Op:
                     self.optional.add(name)
         if self.variadic and self.inputs:
             raise TypeError(f"{self.name}: *{self.variadic} needs to be its only tensor argument")
+
+    def _register(self) -> None:
+        """Enter the operation under its name, in the place of an earlier version of its own.
+
+        The same words in the same place, run again, are a cell of a notebook or a module reloaded.
+        """
+        before = REGISTRY.get(self.name, self)
+        if (before.__module__, before.__qualname__) != (self.__module__, self.__qualname__):
+            raise TypeError(
+                f"an operation named {self.name} is declared already, in {before.__module__}"
+            )
+        REGISTRY[self.name] = self
 
     # ------------------------------------------------------------------ declaring
 
@@ -210,8 +228,10 @@ class Op:
             kernel = self.kernels[device]
         except KeyError:
             raise DeviceError(f"{self.name}: there is no kernel for device {device!r}") from None
+        if self.floating:
+            arrays = [floats(a) for a in arrays]
         try:
-            result = kernel(*arrays, **params)
+            result = quietly(kernel, *arrays, **params)
         except (ValueError, TypeError, OverflowError) as error:
             if self.broadcasts and not isinstance(error, MiniganError):
                 raise refusal(self, arrays, error) from error
@@ -237,30 +257,20 @@ class Op:
     def _bind(
         self, args: tuple[Any, ...], params: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Put arguments given by name into their places, fill in defaults, refuse what is unknown."""
+        """Put arguments given by name into their places, fill in defaults, refuse what is wrong."""
+        given, settings = args, {**self.defaults, **params}
         if self.variadic is None:
-            if len(args) > len(self.inputs):
-                takes = ", ".join(self.inputs)
-                raise ArgumentError(
-                    f"{self.name}: got {len(args)} tensor arguments; it needs {takes}"
-                    " (everything else goes by name)"
-                )
-            filled = list(args)
             for name in self.inputs[len(args) :]:
-                if name not in params and name not in self.optional:
-                    raise ArgumentError(f"{self.name}: argument {name!r} is missing")
-                filled.append(params.pop(name, None))
-            args = tuple(filled)
+                if name in settings:
+                    args += (settings.pop(name),)
+                elif name in self.optional:
+                    args += (None,)
         elif len(args) == 1 and isinstance(args[0], list | tuple):
             args = tuple(args[0])
-        for name in params:
-            if name not in self.defaults and name not in self.required:
-                known = ", ".join(sorted(self.required | set(self.defaults))) or "none"
-                raise ArgumentError(f"{self.name}: no parameter {name!r}; its parameters: {known}")
-        for name in self.required:
-            if name not in params:
-                raise ArgumentError(f"{self.name}: parameter {name!r} is missing")
-        return args, {**self.defaults, **params}
+        complete = self.variadic is not None or len(args) == len(self.inputs)
+        if not complete or settings.keys() != self._settings:
+            refuse_misfit(self.name, self.__signature__, given, params)
+        return args, settings
 
     def _save(
         self, needs: tuple[bool, ...], args: Sequence[Any], out: Tensor, aux: Sequence[Array]
@@ -320,7 +330,11 @@ class Op:
         return list(dict.fromkeys(rule for rule in rules if rule is not None))
 
     def __repr__(self) -> str:
-        return f"<operation {self.name}{self.__signature__}>"
+        return f"<operation {self.name}>"
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """In a class, an operation is a method, as a function is; help() takes it for one too."""
+        return self if instance is None else MethodType(self, instance)
 
 
 _NEVER_WRITTEN = [0]  # the version cell of auxiliary results, which users see read-only
@@ -342,6 +356,7 @@ def op(
     view: bool = False,
     differentiable: bool = True,
     linear: bool = False,
+    floating: bool = False,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare an operation from its forward function on raw arrays.
@@ -351,10 +366,23 @@ def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     view            the result shares the first argument's memory, and so its version
     differentiable  False for results that have no derivative, such as comparisons
     linear          linear in each tensor argument taken alone (tests check the adjoint identity)
+    floating        of real numbers: integers come to the forward as float64, or NumPy would
+                    compute with those of 8 bits in float16
     """
     if forward is not None:
         return Op(forward)
     return lambda function: Op(function, **options)
+
+
+def _as_called(forward: inspect.Signature) -> inspect.Signature:
+    """The forward's signature as callers see it: with tensors where the forward has arrays."""
+    parameters = [
+        p
+        if p.kind is p.KEYWORD_ONLY
+        else p.replace(annotation="Tensor | None" if p.default is None else "Tensor")
+        for p in forward.parameters.values()
+    ]
+    return forward.replace(parameters=parameters, return_annotation="Tensor")
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigan.core.errors import ArgumentError, DeviceError, MiniganError, ShapeError
+from minigan.core.quiet import quietly
 from minigan.core.tensor import DEFAULT_DTYPE, Array, Tensor, as_array
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def _holds_tensors(values: Sequence[Any]) -> bool:
     )
 
 
+def floats(a: Any) -> Any:
+    """An argument of numbers as floating-point numbers: integers as float64."""
+    return a.astype(np.float64) if isinstance(a, Array) and a.dtype.kind != "f" else a
+
+
 def unless_asked_for(array: Array, args: Sequence[Any]) -> Array:
     """A float64 result brought to its arguments' precision.
 
@@ -85,7 +91,8 @@ def unless_asked_for(array: Array, args: Sequence[Any]) -> Array:
     argument.
     """
     floating = [a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
-    return array.astype(np.result_type(*floating) if floating else DEFAULT_DTYPE, copy=False)
+    dtype = np.result_type(*floating) if floating else DEFAULT_DTYPE
+    return quietly(array.astype, dtype, copy=False)
 
 
 def refusal(operation: Op, arrays: Sequence[Any], error: Exception) -> MiniganError:

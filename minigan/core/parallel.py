@@ -120,7 +120,8 @@ class Workers:
         results = self.map(one, shard_numbers, parts) if len(parts) > 1 else [one(0, parts[0])]
         weights = [size / sum(sizes) for size in sizes]
         for i, parameter in enumerate(parameters):
-            total = _weighted_sum([gradients[i] for _, gradients in results], weights)
+            with np.errstate(all="ignore"):
+                total = _weighted_sum([gradients[i] for _, gradients in results], weights)
             parameter.grad = Tensor(total, None, None, parameter.device)
         return {
             name: sum(

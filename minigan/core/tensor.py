@@ -16,10 +16,8 @@ import numpy.typing as npt
 from minigan import devices
 from minigan.core.errors import ArgumentError, ShapeError, brief
 from minigan.core.graph import Node, Shape
+from minigan.core.quiet import quietly
 from minigan.devices import Array
-
-if TYPE_CHECKING:
-    pass
 
 TensorLike: TypeAlias = "Tensor | npt.ArrayLike"
 
@@ -32,7 +30,7 @@ class Tensor:
     Make one with `minigan.tensor`. Operators follow NumPy's broadcasting; names follow PyTorch.
     """
 
-    __slots__ = ("__weakref__", "_array", "_node", "_version", "device", "grad")
+    __slots__ = ("__weakref__", "_array", "_grad", "_node", "_version", "device")
 
     # NumPy then leaves `array * tensor` to Tensor.__rmul__ instead of looping over the elements.
     __array_ufunc__ = None
@@ -41,8 +39,8 @@ class Tensor:
     _node: Node | None
     # One cell, shared by views and detached copies: how often the memory was written to.
     _version: list[int]
+    _grad: Tensor | None
     device: str
-    grad: Tensor | None
 
     def __init__(
         self,
@@ -52,11 +50,16 @@ class Tensor:
         device: str = "cpu",
     ):
         """Wrap an array without copying it; users call `minigan.tensor`, which copies."""
+        if not isinstance(array, Array):
+            raise ArgumentError(
+                f"Tensor: array is {brief(array)}; it needs a NumPy array (minigan.tensor makes a "
+                "tensor of numbers and lists)"
+            )
         self._array = array
         self._node = node
         self._version = [0] if version is None else version
         self.device = device
-        self.grad = None
+        self._grad = None
 
     # ------------------------------------------------------------------ what it is
 
@@ -85,6 +88,19 @@ class Tensor:
         """Whether no recorded operation made this tensor."""
         return self._node is None or self._node.op is None
 
+    @property
+    def grad(self) -> Tensor | None:
+        """What backward passes have added up for this leaf; None before the first."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        if gradient is not None and not isinstance(gradient, Tensor):
+            raise ArgumentError(f"grad: got {brief(gradient)}; it needs a Tensor or None")
+        if gradient is not None and gradient.shape != self.shape:
+            raise ShapeError(f"grad: got shape {gradient.shape}; this tensor needs {self.shape}")
+        self._grad = gradient
+
     def numel(self) -> int:
         """The number of elements."""
         return self._array.size
@@ -101,6 +117,10 @@ class Tensor:
         made_by = "" if self._node is None else f", {self._node.name}"
         grad = ", requires_grad=True" if self.requires_grad and self.is_leaf else made_by
         return f"tensor({values}, shape={self.shape}, dtype={self.dtype}, device={self.device!r}{grad})"
+
+    def __format__(self, spec: str) -> str:
+        """f"{loss:.3f}": a tensor of one element as its number; without a format, its repr."""
+        return format(self._only_element("format"), spec) if spec else repr(self)
 
     # ------------------------------------------------------------------ what it holds
 
@@ -177,7 +197,7 @@ class Tensor:
                 f"copy_: source has dtype {array.dtype}; it needs one that fits into {self.dtype}"
             )
         try:
-            np.copyto(self._array, array, casting="same_kind")
+            quietly(np.copyto, self._array, array, casting="same_kind")
         except ValueError:
             raise ShapeError(
                 f"copy_: source has shape {array.shape}; it needs {self.shape} or a shape that "
@@ -304,7 +324,7 @@ def as_array(
             f"{name}: the rows differ in length; every axis needs rows of one length"
         ) from None
     if array.dtype.kind == "f":
-        return array.astype(dtype or DEFAULT_DTYPE, copy=False)
+        return quietly(array.astype, dtype or DEFAULT_DTYPE, copy=False)
     if array.dtype.kind not in "biu":
         raise ArgumentError(f"{name} is {brief(values)}; it needs numbers or booleans")
     return array
@@ -338,6 +358,10 @@ def tensor(
     device         where it lives: "cpu", the default
 
     A float64 array becomes float32 too: ask for float64 with `dtype=minigan.float64`.
+
+    Tensors are not written to by element, and `x += y` makes a new tensor under the name of x. Only a
+    leaf that requires a gradient is written to, under no_grad(): `w -= rate * w.grad` trains it by
+    hand, and so do `copy_` and the optimisers.
     """
     device = devices.available(device or "cpu")
     if dtype is None and isinstance(values, Tensor):

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError, brief
 from minigan.core.op import op
 from minigan.core.operands import as_operand
@@ -268,6 +269,7 @@ def _(
 # ---------------------------------------------------------------------- transposed convolution
 
 
+@says_what_it_takes
 def conv_transpose2d(
     x: Tensor,
     weight: Tensor,

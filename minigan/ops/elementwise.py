@@ -16,6 +16,7 @@ from minigan.devices.cpu.select import kept_where, one_or
 from minigan.ops.checks import number
 
 elementwise = op(broadcasts=True)
+real_function = op(broadcasts=True, floating=True)  # of integers as of real numbers
 bilinear = op(broadcasts=True, linear=True)  # linear in each argument taken alone
 indicator = op(broadcasts=True, differentiable=False)  # piecewise constant
 
@@ -100,7 +101,7 @@ pow.vjps(
 # ---------------------------------------------------------------------- functions
 
 
-@elementwise
+@real_function
 def exp(x: Array) -> Array:
     """Exponential e ** x."""
     return np.exp(x)
@@ -109,27 +110,25 @@ def exp(x: Array) -> Array:
 exp.vjps(x=lambda g, out: g * out)
 
 
-@elementwise
+@real_function
 def log(x: Array) -> Array:
-    """Natural logarithm; -inf at 0 and NaN below it, as in NumPy but without its warning."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(x)
+    """Natural logarithm; -inf at 0 and NaN below it."""
+    return np.log(x)
 
 
 log.vjps(x=lambda g, x: g / x)
 
 
-@elementwise
+@real_function
 def sqrt(x: Array) -> Array:
     """Square root; its derivative is infinite at 0 (add an eps under it where 0 can occur)."""
-    with np.errstate(invalid="ignore"):
-        return np.sqrt(x)
+    return np.sqrt(x)
 
 
 sqrt.vjps(x=lambda g, out: 0.5 * g / out)
 
 
-@elementwise
+@real_function
 def sin(x: Array) -> Array:
     """Sine of x in radians."""
     return np.sin(x)
@@ -138,7 +137,7 @@ def sin(x: Array) -> Array:
 sin.vjps(x=lambda g, x: g * cos(x))
 
 
-@elementwise
+@real_function
 def cos(x: Array) -> Array:
     """Cosine of x in radians."""
     return np.cos(x)
@@ -207,7 +206,7 @@ def _(x: Array, negative_slope: float) -> dict[str, Any]:
     return {"negative_slope": number("leaky_relu", "negative_slope", negative_slope)}
 
 
-@elementwise
+@real_function
 def sigmoid(x: Array) -> Array:
     """Logistic function 1 / (1 + exp(-x)), accurate relative to its value on both sides."""
     e = np.exp(-np.abs(x))  # never above 1, so nothing overflows
@@ -229,7 +228,7 @@ sigmoid_grad.vjps(
 )
 
 
-@elementwise
+@real_function
 def tanh(x: Array) -> Array:
     """Hyperbolic tangent."""
     return np.tanh(x)
@@ -250,7 +249,7 @@ tanh_grad.vjps(
 )
 
 
-@elementwise
+@real_function
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)), as max(x, 0) + log1p(exp(-|x|)) so that nothing overflows."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))

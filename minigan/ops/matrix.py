@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ShapeError
 from minigan.core.op import op
 from minigan.core.operands import as_operand
@@ -45,6 +46,7 @@ def matrix_transpose(x: Tensor) -> Tensor:
     return transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
 
 
+@says_what_it_takes
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     """a @ b with NumPy's rules: matrices, stacks of matrices, and vectors (K,) on either side."""
     dtype = next((t.dtype for t in (a, b) if isinstance(t, Tensor) and t.dtype.kind == "f"), None)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import mode
 from minigan.core.op import op
@@ -22,7 +25,7 @@ from minigan.ops.shape import reshape
 Axes = tuple[int, ...]
 
 
-@op(aux=("mean", "reciprocal_deviation"))
+@op(aux=("mean", "reciprocal_deviation"), floating=True)
 def normalize(x: Array, *, axis: int | Axes, eps: float = 1e-5) -> tuple[Array, Array, Array]:
     """(x - mean) / sqrt(var + eps) over `axis`, with the variance divided by n.
 
@@ -80,6 +83,7 @@ def _affine(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) ->
     return x if bias is None else x + reshape(bias, shape=(-1, 1, 1))
 
 
+@says_what_it_takes
 def instance_norm(
     x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float = 1e-5
 ) -> Tensor:
@@ -92,6 +96,7 @@ def instance_norm(
     return _affine("instance_norm", normalize(x, axis=(2, 3), eps=eps), weight, bias)
 
 
+@says_what_it_takes
 def batch_norm(
     x: Tensor,
     running_mean: Tensor | None,
@@ -132,9 +137,10 @@ def batch_norm(
     y, batch_mean, r = normalize.with_aux(x, axis=(0, 2, 3), eps=eps)
     # Of a batch in shards, only the first one counts: threads must not race for the statistics.
     if running_mean is not None and running_var is not None and mode.shard == 0:
-        variance = (1 / r._array**2 - eps) * (n / (n - 1))
-        _mix(running_mean, batch_mean._array, momentum)
-        _mix(running_var, variance, momentum)
+        with np.errstate(all="ignore"):
+            variance = (1 / r._array**2 - eps) * (n / (n - 1))
+            _mix(running_mean, batch_mean._array, momentum)
+            _mix(running_var, variance, momentum)
     return _affine("batch_norm", y, weight, bias)
 
 

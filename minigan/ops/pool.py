@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.op import Op, op
 from minigan.core.operands import as_operand
@@ -170,6 +171,7 @@ sum_pool2d_dx.vjps(
 )
 
 
+@says_what_it_takes
 def avg_pool2d(
     x: Tensor, *, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0
 ) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, brief
 from minigan.core.graph import mode
 from minigan.core.op import op
@@ -87,11 +88,13 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
+@says_what_it_takes
 def rand(*shape: int | Sequence[int], generator: Generator | None = None) -> Tensor:
     """float32 numbers from the uniform distribution on [0, 1); rand(2, 3) or rand((2, 3))."""
     return Tensor((generator or default_generator).uniform(_spelled_out("rand", shape)))
 
 
+@says_what_it_takes
 def randn(*shape: int | Sequence[int], generator: Generator | None = None) -> Tensor:
     """float32 numbers from the normal distribution with mean 0 and deviation 1."""
     return Tensor((generator or default_generator).normal(_spelled_out("randn", shape)))
@@ -141,6 +144,7 @@ dropout_masked.vjps(
 )
 
 
+@says_what_it_takes
 def dropout(
     x: Any, *, p: float = 0.5, training: bool = True, generator: Generator | None = None
 ) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ShapeError
 from minigan.core.op import Op, op
 from minigan.core.operands import as_operand
@@ -70,8 +71,7 @@ _checks_axis(mean, needs_elements=True)
 @op
 def var(x: Array, *, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Array:
     """Variance over axes: squared deviations from the mean, summed and divided by n - correction."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)  # type: ignore[call-overload]
+    return np.var(x, axis=axis, ddof=correction, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 @var.vjp("x")
@@ -108,13 +108,12 @@ def _(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...]) -> Tensor:
 _checks_axis(max, needs_elements=True)
 
 
-@op
+@op(floating=True)
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over axes, with the maximum taken out first so that nothing overflows."""
     m = np.max(x, axis=axis, keepdims=True)
     m = np.where(np.isfinite(m), m, 0)  # all -inf stays -inf instead of turning into NaN
-    with np.errstate(divide="ignore"):
-        out = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
+    out = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
     return out if keepdims else np.squeeze(out, axis=axis)  # type: ignore[arg-type]
 
 
@@ -124,7 +123,7 @@ logsumexp.vjps(
 _checks_axis(logsumexp, needs_elements=True)
 
 
-@op
+@op(floating=True)
 def log_softmax(x: Array, *, axis: int = -1) -> Array:
     """x - logsumexp(x) along one axis: the logarithm of softmax."""
     shifted = x - np.max(x, axis=axis, keepdims=True)
@@ -137,6 +136,7 @@ log_softmax.vjps(
 _checks_axis(log_softmax, needs_elements=True)
 
 
+@says_what_it_takes
 def softmax(x: TensorLike, *, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along one axis."""
     x = as_operand("softmax", "x", x)

@@ -55,7 +55,7 @@ def bilinear_matrix(size: int, new_size: int) -> Array:
     return matrix
 
 
-@op(linear=True)
+@op(linear=True, floating=True)
 def upsample_bilinear2d(x: Array, *, size: int | Pair) -> Array:
     """x (N, C, H, W) -> (N, C, *size), interpolated linearly along both axes: A x B^T."""
     return _resample(x, size, x.shape[2:], transposed=False)  # type: ignore[arg-type]

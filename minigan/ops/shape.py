@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.op import op
 from minigan.core.operands import as_operand
@@ -26,8 +27,12 @@ def reshape(x: Array, *, shape: Shape) -> Array:
 @reshape.check
 def _(x: Array, shape: Shape | int) -> dict[str, Any]:
     wanted = sizes("reshape", "shape", shape, at_least=-1)
+    if wanted.count(-1) > 1:
+        raise ShapeError(
+            f"reshape: shape {shape} has {wanted.count(-1)} sizes of -1; it needs one at most"
+        )
     known = math.prod(n for n in wanted if n != -1)
-    if -1 in wanted and wanted.count(-1) == 1 and known and x.size % known == 0:
+    if -1 in wanted and known and x.size % known == 0:
         wanted = tuple(x.size // known if n == -1 else n for n in wanted)
     if -1 in wanted or math.prod(wanted) != x.size:
         raise ShapeError(
@@ -133,6 +138,7 @@ def _(g: Tensor, tensors_shape: list[Shape], axis: int) -> list[Tensor]:
     ]
 
 
+@says_what_it_takes
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors of one shape joined along a new axis."""
     parts = [as_operand("stack", f"tensors[{i}]", t) for i, t in enumerate(tensors)]

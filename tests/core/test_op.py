@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
+
 import numpy as np
 import pytest
 
@@ -40,7 +43,7 @@ def test_a_declared_operation_runs_records_and_has_derivatives_of_any_order():
     (second,) = mg.grad(first, [x])
     assert (y.tolist(), first.tolist(), second.tolist()) == ([8], [12], [12])
     assert REGISTRY["cube"] is cube
-    assert (cube.__doc__, repr(cube)) == ("x to the third.", "<operation cube(x)>")
+    assert (cube.__doc__, repr(cube)) == ("x to the third.", "<operation cube>")
 
 
 @pytest.mark.parametrize("name", ["g", "out", "needs"])
@@ -67,6 +70,41 @@ def test_a_second_operation_of_the_same_name_is_refused():
             return x
 
     assert REGISTRY["relu"] is mg.relu
+
+
+def test_an_operation_declared_again_in_the_same_place_takes_the_earlier_one_s():
+    cell = "@op\ndef cube(x):\n    return {}\n\n\ncube.vjps(x=lambda g, x: g * 3.0 * x * x)"
+    notebook = {"__name__": "__main__", "op": op}
+    found = []
+    for body in ("x", "x * x * x"):
+        exec(cell.format(body), notebook)
+        x = leaf(2)
+        y = notebook["cube"](x)
+        found.append((y.item(), mg.grad(y, x)[0].item()))
+    assert found == [(2, 12), (8, 12)]
+    assert REGISTRY["cube"] is notebook["cube"]
+    with pytest.raises(TypeError, match=r"named cube is declared already, in __main__"):
+        exec(cell.format("x"), {"__name__": "elsewhere", "op": op})
+    with pytest.raises(TypeError, match=r"named exp is declared already, in minigan\.ops"):
+        exec("@op\ndef exp(x):\n    return x", notebook)
+
+
+def test_help_shows_a_call_with_tensors_and_the_docstring():
+    page = pydoc.plain(pydoc.render_doc(mg.conv2d))
+    assert "conv2d(x: 'Tensor', weight: 'Tensor', bias: 'Tensor | None' = None, *," in page
+    assert "groups: 'int' = 1) -> 'Tensor'\n" in page
+    assert mg.conv2d.__doc__.splitlines()[0] in page
+    joined = inspect.signature(mg.concatenate)
+    assert str(joined) == "(*tensors: 'Tensor', axis: 'int' = 0) -> 'Tensor'"
+
+
+def test_in_a_class_an_operation_is_a_method():
+    class Numbers(Tensor):
+        __slots__ = ()
+        total = mg.sum
+
+    assert Numbers.total is mg.sum
+    assert Numbers(np.ones((2, 3))).total(axis=0).tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +222,8 @@ def test_tensor_arguments_may_go_by_name():
     ("call", "words"),
     [
         (lambda: mg.add(1.0), "add: argument 'b' is missing"),
-        (lambda: mg.relu(1.0, 2.0), r"relu: got 2 tensor arguments; it needs x"),
-        (lambda: mg.sum(1.0, dim=0), r"sum: no parameter 'dim'; its parameters: axis, keepdims"),
+        (lambda: mg.relu(1.0, 2.0), r"relu: got 2 arguments by position; it takes x"),
+        (lambda: mg.sum(1.0, by=0), r"sum: no parameter 'by'; its parameters: axis, keepdims"),
         (lambda: mg.exp(1.0, axis=0), r"exp: no parameter 'axis'; its parameters: none"),
         (lambda: mg.max_pool2d(1.0), "max_pool2d: parameter 'kernel_size' is missing"),
         (lambda: mg.relu(1.0, x=2.0), "relu: no parameter 'x'"),

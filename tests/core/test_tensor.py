@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import pydoc
+import re
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ import pytest
 
 import minigan as mg
 from minigan.core import errors
-from minigan.core.errors import ArgumentError, DeviceError, ShapeError
+from minigan.core.errors import ArgumentError, DeviceError, ShapeError, VersionError
 
 
 @pytest.fixture
@@ -87,6 +89,15 @@ def test_what_cannot_become_a_tensor_is_refused_in_one_sentence(call, error, wor
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [([1.0, 2.0], r"\[1.0, 2.0\]"), (2.0, "2.0"), (mg.rand(20, 20), "a Tensor")],
+)
+def test_the_class_takes_arrays_and_points_to_the_function_that_takes_more(values, shown):
+    with pytest.raises(ArgumentError, match=rf"Tensor: array is {shown}; .*minigan.tensor makes"):
+        mg.Tensor(values)
+
+
 def test_random_tensors_take_sizes_or_one_shape():
     assert mg.rand(2, 3).shape == mg.randn((2, 3)).shape == (2, 3)
     assert mg.randn().shape == ()
@@ -129,6 +140,15 @@ def test_tensors_hash_by_identity_and_compare_by_element(x):
     assert {x: 1}[x] == 1
 
 
+def test_a_tensor_is_not_equal_to_none(x):
+    for a, b in ((x, None), (None, x)):
+        assert (a == b) is False
+        assert (a != b) is True
+    assert None not in [x]
+    with pytest.raises(ArgumentError, match="eq: b is 'a'"):
+        x == "a"  # noqa: B015
+
+
 def test_comparisons_work_from_both_sides(x):
     three = np.full(3, 3.0)
     assert (x > three).tolist() == (three < x).tolist() == [[False] * 3, [True] * 3]
@@ -139,6 +159,9 @@ def test_help_shows_the_docstring_of_the_operation():
     assert mg.Tensor.exp.__doc__ == mg.exp.__doc__
     assert mg.Tensor.__add__.__doc__ == mg.add.__doc__
     assert mg.Tensor.sum.__qualname__ == "Tensor.sum"
+    assert "sum(self: 'Tensor', axis: 'Axis' = None, keepdims" in pydoc.plain(
+        pydoc.render_doc(mg.Tensor.sum)
+    )
 
 
 # ---------------------------------------------------------------------- what it holds
@@ -166,6 +189,14 @@ def test_a_single_element_becomes_a_python_number():
     assert type(mg.tensor(3).item()) is int
     assert type(mg.tensor(True).item()) is bool
     assert not mg.tensor(0.0)
+
+
+def test_a_single_element_is_formatted_as_a_number(x):
+    loss = mg.tensor([[0.12345]], requires_grad=True)
+    assert f"{loss:.3f} {loss * 2:8.2f} {mg.tensor(7):d}" == "0.123     0.25 7"
+    assert f"{x}" == str(x) == repr(x)
+    with pytest.raises(ShapeError, match=r"format: .*\(2, 3\) has 6 elements; it needs one"):
+        f"{x:.3f}"
 
 
 @pytest.mark.parametrize(
@@ -422,6 +453,33 @@ def test_integers_become_float32_where_a_result_is_no_integer(compute):
     assert compute(mg.tensor([1, 2, 3])).dtype == np.float32
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int16", "uint64"])
+@pytest.mark.parametrize(
+    "compute",
+    [
+        mg.exp,
+        lambda i: mg.log(i + 1),
+        mg.sqrt,
+        mg.sin,
+        mg.cos,
+        mg.tanh,
+        mg.sigmoid,
+        mg.softplus,
+        lambda i: mg.softmax(i, axis=0),
+        mg.log_softmax,
+        mg.logsumexp,
+        lambda i: mg.normalize(i, axis=0),
+        lambda i: mg.upsample_bilinear2d(i.reshape(1, 1, 1, 2), size=(1, 3)),
+    ],
+)
+def test_integers_of_any_size_are_computed_with_as_real_numbers(compute, dtype):
+    result = compute(mg.tensor([0, 1], dtype=dtype))
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(
+        result.numpy(), compute(mg.tensor([0.0, 1.0], dtype="float64")).numpy(), rtol=1e-6
+    )
+
+
 def test_integers_are_not_rounded_on_their_way_to_float32():
     i = mg.tensor([-1, 2, 4])
     assert (i / 4).tolist() == [-0.25, 0.5, 1]
@@ -478,13 +536,69 @@ def test_a_list_of_tensors_is_refused_because_it_would_lose_their_graph(x):
         x * [x[0], x[1]]
 
 
-def test_in_place_operators_make_a_new_tensor(x):
-    y = x
+@pytest.mark.parametrize(
+    "start", [lambda x: x * 1, lambda x: x.detach()], ids=["result", "constant"]
+)
+def test_in_place_operators_make_a_new_tensor(x, start):
+    before = y = start(x)
     y += 1
-    assert y is not x
-    assert x.tolist()[0] == [1, 2, 3]
+    y -= x
+    y *= 2.0
+    y /= 4
+    y **= 2
+    y @= np.ones((3, 3))
+    assert y is not before
+    assert before.tolist()[0] == x.tolist()[0] == [1, 2, 3]
+    assert y.tolist() == [[0.75] * 3] * 2
     y.sum().backward()
     assert x.grad is not None
+    with mg.no_grad():
+        before += 1
+        assert x.tolist()[0] == [1, 2, 3]
+
+
+def test_a_leaf_is_trained_by_hand_under_no_grad():
+    w = mg.tensor([1.0, 2.0], requires_grad=True)
+    same, square = w, (w * w).sum()
+    square.backward(retain_graph=True)
+    with mg.no_grad():
+        w -= 0.25 * w.grad
+    assert w is same
+    assert (w.tolist(), w.requires_grad, w.is_leaf) == ([0.5, 1], True, True)
+    with pytest.raises(VersionError):
+        square.backward()
+
+
+@pytest.mark.parametrize(
+    ("sign", "statement"),
+    [
+        ("+", "w += 1"),
+        ("-", "w -= 1"),
+        ("*", "w *= 1"),
+        ("/", "w /= 1"),
+        ("**", "w **= 1"),
+        ("@", "w @= [[1.0]]"),
+    ],
+)
+def test_a_leaf_that_is_recorded_is_not_written_to(sign, statement):
+    w = mg.tensor([1.0], requires_grad=True)
+    words = rf"^{re.escape(sign)}=: the tensor of shape \(1,\) on its left is a leaf .*no_grad"
+    with pytest.raises(ArgumentError, match=words):
+        exec(statement, {"w": w})
+    assert (w.tolist(), w._version) == ([1], [0])
+
+
+def test_a_gradient_is_a_tensor_of_the_same_shape_or_none(x):
+    x.grad = mg.tensor(np.ones((2, 3)))
+    x.grad += 1
+    assert x.grad.tolist() == [[2] * 3] * 2
+    with pytest.raises(ArgumentError, match=r"grad: got 1.0; it needs a Tensor or None"):
+        x.grad = 1.0
+    with pytest.raises(ShapeError, match=r"grad: got shape \(3,\); this tensor needs \(2, 3\)"):
+        x.grad = mg.tensor([1.0, 2.0, 3.0])
+    assert x.grad.tolist() == [[2] * 3] * 2
+    x.grad = None
+    assert x.grad is None
 
 
 # ---------------------------------------------------------------------- the package
@@ -513,8 +627,21 @@ def test_dir_names_what_can_be_had():
         getattr(mg, name)
 
 
+def test_dir_names_nothing_that_is_not_public():
+    public = {name for name in dir(mg) if not name.startswith("_")}
+    assert set(dir(mg)) - public == {"__version__"}
+    assert public.isdisjoint({"Any", "TYPE_CHECKING", "annotations", "importlib"})
+
+
 def test_an_unknown_name_is_an_attribute_error():
     assert not hasattr(mg, "no_such_thing")
+
+
+def test_the_package_runs_as_a_program():
+    command = [sys.executable, "-m", "minigan", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"python -m minigan, version {mg.__version__}\n"
 
 
 def test_importing_minigan_does_not_import_numpy():
