@@ -7,8 +7,8 @@
     loss.backward()
     x.grad                                     # tensor([2. 4. 6.], ...)
 
-Everything public is found here by name and imported when it is first used, so that a command line
-which only prints its version does not wait for NumPy.
+Everything public is found here by name (`dir(minigan)` lists it) and imported when it is first used, so
+that a command line which only prints its version does not wait for NumPy.
 """
 
 from __future__ import annotations

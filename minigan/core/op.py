@@ -3,12 +3,15 @@
 An operation is a function on raw arrays, and for each tensor argument one line of mathematics, the
 vjp (vector-Jacobian product), written in Tensor operations:
 
-    @op
-    def sigmoid(x):
-        \"\"\"Logistic function 1 / (1 + exp(-x)), elementwise.\"\"\"
-        return 1 / (1 + np.exp(-x))
+    @op(broadcasts=True)
+    def div(a, b):
+        \"\"\"Quotient a / b.\"\"\"
+        return np.divide(a, b)
 
-    sigmoid.vjps(x=lambda g, out: g * out * (1 - out))
+    div.vjps(
+        a=lambda g, b: g / b,
+        b=lambda g, out, b: -g * out / b,
+    )
 
 Because a vjp is made of operations, gradients of any order come for free.
 
