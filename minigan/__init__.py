@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from minigan.core.errors import GradientMismatchError as GradientMismatchError
     from minigan.core.errors import GraphError as GraphError
     from minigan.core.errors import ImageFileError as ImageFileError
+    from minigan.core.errors import KernelError as KernelError
     from minigan.core.errors import MiniganError as MiniganError
     from minigan.core.errors import MissingExtraError as MissingExtraError
     from minigan.core.errors import ModelFileError as ModelFileError
@@ -61,6 +62,7 @@ _HOMES = {
         "GradientMismatchError",
         "GraphError",
         "ImageFileError",
+        "KernelError",
         "MiniganError",
         "MissingExtraError",
         "ModelFileError",

@@ -10,6 +10,7 @@ MiniganError
 │   └── NoGradientError     an operation without a derivative stands in the way
 ├── GradientMismatchError  a gradient differs from its finite difference  (also an AssertionError)
 ├── NonFiniteError      NaN or infinity where training cannot go on
+├── KernelError         a CUDA kernel does not compile, or was stopped while it ran
 ├── MissingExtraError   an optional library is not installed      (also an ImportError)
 └── FileError           a file or folder of the user's cannot be used
     ├── ImageFileError      no image, a damaged image, too small an image, a folder without images
@@ -61,6 +62,10 @@ class GradientMismatchError(MiniganError, AssertionError):
 
 class NonFiniteError(MiniganError, ArithmeticError):
     """A value became NaN or infinite."""
+
+
+class KernelError(MiniganError, RuntimeError):
+    """A CUDA kernel does not compile, or had to be stopped while it ran."""
 
 
 class MissingExtraError(MiniganError, ImportError):
