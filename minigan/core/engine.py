@@ -142,7 +142,7 @@ def _walk(
         if node not in pending:
             pending[node] = gradient
             heapq.heappush(heap, (-node.order, node))
-        elif node in owned and not create_graph and mode.observer is None:
+        elif node in owned and not create_graph and mode.observer is None and node.device == "cpu":
             total = pending[node]._array
             quietly(np.add, total, gradient._array, out=total)
         else:

@@ -88,6 +88,7 @@ class Op:
         self._read_signature()
         self._settings = self.defaults.keys() | self.required
         self._chooses_dtype = "dtype" in self.required
+        self._chooses_device = "device" in self.required
         self._register()
 
     def _read_signature(self) -> None:
@@ -231,7 +232,7 @@ class Op:
             kernel = self.kernels[device]
         except KeyError:
             raise DeviceError(f"{self.name}: there is no kernel for device {device!r}") from None
-        if self.floating:
+        if self.floating and device == "cpu":
             arrays = [floats(a) for a in arrays]
         try:
             result = quietly(kernel, *arrays, **params)
@@ -240,13 +241,14 @@ class Op:
                 raise refusal(self, arrays, error) from error
             raise
         array, *aux = result if self.aux else (result,)
-        if type(array) is not np.ndarray:
-            array = np.asarray(array)  # NumPy gives scalars where an array has no axes
-        if array.dtype.char == "d" and not self._chooses_dtype:
-            array = unless_asked_for(array, args)
+        if device == "cpu":
+            if type(array) is not np.ndarray:
+                array = np.asarray(array)  # NumPy gives scalars where an array has no axes
+            if array.dtype.char == "d" and not self._chooses_dtype:
+                array = unless_asked_for(array, args)
         version = args[0]._version if self.view else None
 
-        out = Tensor(array, None, version, device)
+        out = Tensor(array, None, version, params["device"] if self._chooses_device else device)
         if mode.recording and self.differentiable and array.dtype.kind == "f":
             parents = tuple([a._node if isinstance(a, Tensor) else None for a in args])
             needs = tuple([parent is not None for parent in parents])

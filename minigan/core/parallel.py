@@ -79,8 +79,11 @@ class Workers:
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
-            for future in futures:
-                future.cancel()
+            # Only calls after the last one that has begun: an earlier one is already in some thread's
+            # hands, begun or not, and may be the first in order to fail.
+            for future in reversed(futures):
+                if not future.cancel():
+                    break
             wait(futures)
         return [future.result() for future in futures]
 

@@ -1,6 +1,6 @@
 """The catalogue of operations, one file per family. Importing it gives Tensor its operators."""
 
-from minigan.ops import methods
+from minigan.ops import methods, on_device
 from minigan.ops.conv import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
 from minigan.ops.elementwise import (
     abs,
@@ -44,6 +44,7 @@ from minigan.ops.resize import upsample_bilinear2d, upsample_nearest2d
 from minigan.ops.shape import broadcast_to, concatenate, flip, getitem, reshape, stack, transpose
 
 methods.install()
+on_device.install()
 
 __all__ = [
     "Generator",

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigan import devices
 from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import mode
@@ -93,8 +92,7 @@ def flatten(self: Tensor, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 def _to(self: Tensor, target: str | npt.DTypeLike) -> Tensor:
     """This tensor on another device (a name such as "cpu") or in another dtype; itself if it is so."""
     if isinstance(target, str) and not _is_dtype_name(target):
-        devices.available(target)
-        return self
+        return views.to_device(self, target)
     dtype = as_dtype("to", target)
     return self if dtype == self.dtype else e.cast(self, dtype=dtype)
 

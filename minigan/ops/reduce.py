@@ -51,7 +51,7 @@ def _checks_axis(reduction: Op, needs_elements: bool) -> None:
 @op(linear=True)
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Sum over axes."""
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    return np.sum(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
@@ -61,7 +61,7 @@ _checks_axis(sum, needs_elements=False)
 @op(linear=True)
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Arithmetic mean over axes."""
-    return np.mean(x, axis=axis, keepdims=keepdims)
+    return np.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 mean.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis) / _count(x_shape, axis))
@@ -95,7 +95,7 @@ def _(x: Array, axis: Axis, correction: float, keepdims: bool) -> dict[str, Any]
 @op
 def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Largest element over axes; the gradient of ties is shared evenly."""
-    return np.max(x, axis=axis, keepdims=keepdims)
+    return np.max(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 @max.vjp("x")
@@ -111,9 +111,9 @@ _checks_axis(max, needs_elements=True)
 @op(floating=True)
 def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) over axes, with the maximum taken out first so that nothing overflows."""
-    m = np.max(x, axis=axis, keepdims=True)
+    m = np.max(x, axis=axis, keepdims=True)  # type: ignore[call-overload]
     m = np.where(np.isfinite(m), m, 0)  # all -inf stays -inf instead of turning into NaN
-    out = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
+    out = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m  # type: ignore[call-overload]
     return out if keepdims else np.squeeze(out, axis=axis)  # type: ignore[arg-type]
 
 

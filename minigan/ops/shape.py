@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigan import devices
 from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.op import op
@@ -205,3 +206,24 @@ def getitem_dx(grad: Array, *, index: Any, input_shape: Shape) -> Array:
 
 
 getitem_dx.vjps(grad=lambda g, index: getitem(g, index=index))
+
+# ---------------------------------------------------------------------- between devices
+
+
+@op(linear=True)
+def transfer(x: Array, *, device: str, source: str) -> Array:
+    """A copy of x, which lives on the device `source`, on `device`."""
+    return devices.moved(x, source, device)
+
+
+transfer.vjps(x=lambda g, device, source: transfer(g, device=source, source=device))
+
+
+@transfer.check
+def _(x: Array, device: str, source: str) -> None:
+    devices.available(device)
+
+
+def to_device(x: Tensor, device: str) -> Tensor:
+    """x itself if it lives on `device`, a copy there otherwise."""
+    return x if x.device == device else transfer(x, device=device, source=x.device)

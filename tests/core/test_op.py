@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pydoc
+import re
 
 import numpy as np
 import pytest
@@ -91,8 +92,9 @@ def test_an_operation_declared_again_in_the_same_place_takes_the_earlier_one_s()
 
 def test_help_shows_a_call_with_tensors_and_the_docstring():
     page = pydoc.plain(pydoc.render_doc(mg.conv2d))
-    assert "conv2d(x: 'Tensor', weight: 'Tensor', bias: 'Tensor | None' = None, *," in page
-    assert "groups: 'int' = 1) -> 'Tensor'\n" in page
+    call = re.sub(r"[\s']", "", page)  # Python 3.13 breaks long calls, 3.14 leaves the quotes out
+    assert "conv2d(x:Tensor,weight:Tensor,bias:Tensor|None=None,*," in call
+    assert "groups:int=1)->Tensor" in call
     assert mg.conv2d.__doc__.splitlines()[0] in page
     joined = inspect.signature(mg.concatenate)
     assert str(joined) == "(*tensors: 'Tensor', axis: 'int' = 0) -> 'Tensor'"

@@ -117,7 +117,7 @@ def test_repr_tells_shape_dtype_device_operation_and_values(x):
 
 
 def test_repr_shows_a_large_tensor_in_short():
-    assert len(repr(mg.rand(100, 100, 100))) < 1000
+    assert len(repr(mg.rand(100, 100, 100))) < 1500  # 813, or 1069 where a number shown is tiny
 
 
 def test_its_measures_are_those_of_its_array(x):
@@ -159,9 +159,8 @@ def test_help_shows_the_docstring_of_the_operation():
     assert mg.Tensor.exp.__doc__ == mg.exp.__doc__
     assert mg.Tensor.__add__.__doc__ == mg.add.__doc__
     assert mg.Tensor.sum.__qualname__ == "Tensor.sum"
-    assert "sum(self: 'Tensor', axis: 'Axis' = None, keepdims" in pydoc.plain(
-        pydoc.render_doc(mg.Tensor.sum)
-    )
+    page = pydoc.plain(pydoc.render_doc(mg.Tensor.sum)).replace("'", "")  # as Python 3.14 shows it
+    assert "sum(self: Tensor, axis: Axis = None, keepdims" in page
 
 
 # ---------------------------------------------------------------------- what it holds

@@ -5,7 +5,7 @@
     module = Module("reduce.cu", mode="check")
     report = module["sum"]((64,), (256,), (x, out, x.size))      # grid, block, arguments
     for finding in report.findings:
-        print(finding)                 # reduce.cu:18: shared-race: read of part and write by thread 32 ...
+        print(finding)             # reduce.cu:18: shared-race: read of part and write by thread 32 ...
 
 Mode "fast" runs a kernel on all processors. Mode "check" looks at every access to memory: it finds
 out-of-bounds and misaligned accesses, races, barriers that not all threads reach, and counts what the

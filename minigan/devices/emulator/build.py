@@ -91,17 +91,16 @@ def build(
     except (OSError, UnicodeDecodeError) as error:
         raise KernelError(f"cannot read the kernel file {path}: {error}") from error
     include = (path.parent, *include)
-    kernels = (*kernels_in(source), *instances)
     options = [f"-D{d}" for d in defines] + [f"-I{folder}" for folder in include]
     key = _hash(
-        mode, *options, *kernels, str(path), *_with_headers(source, include), _runtime_key(mode)
+        mode, *options, *instances, str(path), *_with_headers(source, include), _runtime_key(mode)
     )
     folder = cache_folder()
     target = folder / f"{path.stem}-{mode}-{key}.so"
     if not target.exists():
         runtime = _runtime(mode)
         with _scratch(folder) as scratch:
-            shared = _compile(path, source, kernels, mode, options, runtime, scratch)
+            kernels, shared = _compile(path, source, instances, mode, options, runtime, scratch)
             record = {"kernels": kernels, "shared": shared, "runtime": str(runtime)}
             (scratch / "record").write_text(json.dumps(record))
             os.replace(scratch / "record", target.with_suffix(".json"))  # before what it describes
@@ -146,23 +145,38 @@ def _version(name: str) -> str:
 def _compile(
     path: Path,
     source: str,
-    kernels: Sequence[str],
+    instances: Sequence[str],
     mode: str,
     options: Sequence[str],
     runtime: Path,
     scratch: Path,
-) -> dict[str, int]:
-    """Make scratch/library.so; give the sizes of the shared arrays."""
-    exports = "".join(f"EMULATOR_KERNEL({i}, {name})\n" for i, name in enumerate(kernels))
-    (scratch / path.name).write_text(f'#line 1 "{path}"\n{rewritten(source)}\n{exports}')
+) -> tuple[list[str], dict[str, int]]:
+    """Make scratch/library.so; give the names of its kernels and the sizes of its shared arrays."""
     flags = [*_KERNEL, *_KERNEL_MODE[mode], *options]
+    text = f'#line 1 "{path}"\n{rewritten(source)}\n'
+    (scratch / path.name).write_text(text)
+    listing = [
+        *flags,
+        "-DEMULATOR_LIST_KERNELS",
+        "-E",
+        "-P",
+        "-x",
+        "c++",
+        path.name,
+        "-o",
+        "listing",
+    ]
+    _run(listing, scratch, path)
+    kernels = [*kernels_in((scratch / "listing").read_text()), *instances]
+    exports = "".join(f"EMULATOR_KERNEL({i}, {name})\n" for i, name in enumerate(kernels))
+    (scratch / path.name).write_text(text + exports)
     _run([*flags, "-S", "-x", "c++", path.name, "-o", "kernels.s"], scratch, path)
     shared: dict[str, int] = {}
     if mode == "check":
         assembly, shared = _with_redzones((scratch / "kernels.s").read_text())
         (scratch / "kernels.s").write_text(assembly)
     _run(["-shared", "-fPIC", "kernels.s", str(runtime), "-o", "library.so"], scratch, path)
-    return shared
+    return kernels, shared
 
 
 # How GCC lays out a static array of a function: as a common symbol, or in a section of a template's.
@@ -209,9 +223,12 @@ def _run(arguments: Sequence[str], folder: Path, source: Path) -> None:
         raise KernelError(f"{source} does not compile:\n{done.stderr.strip()}")
 
 
+@cache
 def _runtime_key(mode: str) -> str:
-    files = sorted(f for f in RUNTIME.rglob("*") if f.is_file())
-    flags = [*_KERNEL, *_KERNEL_MODE[mode], *_RUNTIME_MODE[mode], str(REDZONE)]
+    """What a library depends on besides its source: compiler, flags, runtime, and this very code."""
+    ours = [Path(__file__), Path(__file__).with_name("source.py")]
+    files = ours + sorted(f for f in RUNTIME.rglob("*") if f.is_file())
+    flags = [*_KERNEL, *_KERNEL_MODE[mode], *_RUNTIME_MODE[mode]]
     return _hash(_version(compiler()), *flags, *(f.read_text() for f in files))
 
 

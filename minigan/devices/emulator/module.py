@@ -23,7 +23,12 @@ import numpy as np
 from minigan.core.errors import ArgumentError, KernelError
 from minigan.devices.emulator import check
 from minigan.devices.emulator.build import build
-from minigan.devices.launch.signature import check_arguments, parse_signature, scalar
+from minigan.devices.launch.signature import (
+    Parameter,
+    by_value,
+    check_arguments,
+    parse_signature,
+)
 
 _ORDERS = {"forward": 0, "reverse": 1, "random": 2}
 _LIMITS = {
@@ -84,7 +89,8 @@ class Kernel:
         number = module.kernels.index(name)
         signature = getattr(module.loaded, f"emulator_signature_{number}")
         signature.restype = ctypes.c_char_p
-        self.parameters = parse_signature(signature().decode())
+        self.signature = signature().decode().strip()
+        self.parameters = parse_signature(self.signature)
         self._run = ctypes.cast(getattr(module.loaded, f"emulator_run_{number}"), ctypes.c_void_p)
 
     def __call__(
@@ -138,14 +144,12 @@ class Kernel:
             raise KernelError(f"{self.name}: {failure}")
         return check.Report(taken)
 
-    def _values(
-        self, args: Sequence[Any], padded: check.PaddedArrays | None = None
-    ) -> list[ctypes._SimpleCData]:
+    def _values(self, args: Sequence[Any], padded: check.PaddedArrays | None = None) -> list[Any]:
         """The arguments as C has them."""
         values = []
         for parameter, value in zip(self.parameters, args, strict=True):
             if not parameter.pointer:
-                values.append(scalar(parameter, value))
+                values.append(by_value(parameter, value))
             elif value is None:
                 values.append(ctypes.c_void_p())
             else:
@@ -156,8 +160,7 @@ class Kernel:
 
     def _checked(self, job: _Job, args: Sequence[Any], steps: int) -> check.Report:
         module, runtime = self.module, self.module.runtime
-        arrays = [a for a in args if isinstance(a, np.ndarray)]
-        padded = check.PaddedArrays(arrays)
+        padded = check.PaddedArrays([array for _, _, array in self._arrays(args)])
         base = _base_address(module)
         with runtime.lock:
             runtime.begin_check(steps)
@@ -177,14 +180,18 @@ class Kernel:
             found.append(check.Finding("stopped", module.path.name, 0, failure))
         return check.Report(taken, found, check.sum_by_line(costs, lines))
 
+    def _arrays(self, args: Sequence[Any]) -> Iterator[tuple[int, Parameter, np.ndarray]]:
+        """The arguments that are arrays, with their numbers."""
+        for number, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
+            if parameter.pointer and value is not None:
+                yield number, parameter, value
+
     def _argument_regions(
         self, args: Sequence[Any], padded: check.PaddedArrays
     ) -> Iterator[tuple[int, int, str, str]]:
         """The arrays that the kernel may use; one given twice is const only if it is so both times."""
         regions: dict[int, tuple[int, int, str, str]] = {}
-        for number, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
-            if not isinstance(value, np.ndarray):
-                continue
+        for number, parameter, value in self._arrays(args):
             address, name = padded.address(value), f"argument {number}"
             before = regions.get(address)
             size = max(value.nbytes, before[1] if before else 0)
@@ -226,7 +233,7 @@ class _Runtime:
             region = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_char_p]
             library.emulator_check_region.argtypes = region
 
-    def run(self, job: _Job, values: Sequence[ctypes._SimpleCData]) -> str:
+    def run(self, job: _Job, values: Sequence[Any]) -> str:
         """Run to the end; gives an empty text, or what went wrong."""
         pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
         grid, block = (ctypes.c_uint * 3)(*job.grid), (ctypes.c_uint * 3)(*job.block)

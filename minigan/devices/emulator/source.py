@@ -16,11 +16,11 @@ _DYNAMIC_SHARED = re.compile(
     r"extern\s+__shared__\s+(?:__align__\s*\([^)]*\)\s*|alignas\s*\([^)]*\)\s*)?"
     r"(?P<type>[A-Za-z_][\w:<> ]*?)\s*(?:__align__\s*\([^)]*\)\s*)?\b(?P<name>\w+)\s*\[\s*\]\s*;"
 )
-_SCOPE = re.compile(r"\bnamespace\s+(?P<namespace>[\w:]+)\s*\{|[{}]|(?P<kernel>\b__global__\b)")
-_KERNEL_NAME = re.compile(
-    r"__global__\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(?:static\s+|inline\s+)?void\s+"
-    r"(?:__launch_bounds__\s*\([^)]*\)\s*)?(?P<name>\w+)\s*\("
+# In preprocessed source, where __global__ has become `emulator_kernel`.
+_SCOPE = re.compile(
+    r"\bnamespace\s+(?P<namespace>[\w:]+)\s*\{|[{}]|(?P<kernel>\bemulator_kernel\b)"
 )
+_KERNEL_NAME = re.compile(r"emulator_kernel\s+(?:static\s+|inline\s+)*void\s+(?P<name>\w+)\s*\(")
 _TEMPLATE_BEFORE = re.compile(r"template\s*<[^{};]*>\s*(?:static\s+|inline\s+)*$")
 
 
@@ -29,9 +29,9 @@ def blanked(source: str) -> str:
     return _COMMENT_OR_STRING.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), source)
 
 
-def kernels_in(source: str) -> list[str]:
+def kernels_in(preprocessed: str) -> list[str]:
     """The names of all `__global__` functions that are no templates, with their namespaces."""
-    plain = blanked(source)
+    plain = blanked(preprocessed)
     scopes: list[str] = []
     found = []
     for match in _SCOPE.finditer(plain):
@@ -51,7 +51,7 @@ def kernels_in(source: str) -> list[str]:
 def rewritten(source: str) -> str:
     """`extern __shared__` arrays as pointers, and host code's <<<launches>>> as calls that do nothing."""
     plain = blanked(source)
-    edits = [*_dynamic_shared(plain), *_launches(plain)]
+    edits: list[_Edit] = [*_dynamic_shared(plain), *_launches(plain)]
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text + "\n" * source.count("\n", start, end) + source[end:]
     return source

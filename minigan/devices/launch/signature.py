@@ -34,7 +34,7 @@ _SCALARS = {
 class Parameter:
     """One parameter of a kernel.
 
-    code     kind and bytes of a number, as NumPy writes them (f4, i8), or ? for anything else
+    code     kind and bytes of a number, as NumPy writes them (f4, i8, b1); s and bytes for a structure
     pointer  whether it is a pointer to such numbers
     written  whether the kernel may write through that pointer (it is not const)
     """
@@ -45,12 +45,16 @@ class Parameter:
 
     @property
     def dtype(self) -> np.dtype | None:
-        """The dtype of the numbers; None where any will do."""
-        return None if self.code == "?" else np.dtype(self.code)
+        """The dtype of the numbers; None for structures, of which only the size is known."""
+        if self.code[0] == "s":
+            return None
+        return np.dtype(bool) if self.code == "b1" else np.dtype(self.code)
 
     def __str__(self) -> str:
-        name = "any type" if self.dtype is None else self.dtype.name
-        return f"an array of {name}" if self.pointer else name
+        name = f"structures of {self.code[1:]} bytes" if self.dtype is None else self.dtype.name
+        if self.pointer:
+            return f"an array of {name}"
+        return name if self.dtype is not None else f"a structure of {self.code[1:]} bytes"
 
 
 def parse_signature(text: str) -> tuple[Parameter, ...]:
@@ -92,8 +96,9 @@ def _array_problem(parameter: Parameter, value: Any) -> str | None:
 
 
 def _scalar_problem(parameter: Parameter, value: Any) -> str | None:
-    if parameter.code not in _SCALARS:
-        return "is a structure, which cannot be passed by value"
+    if parameter.dtype is None:
+        fits = isinstance(value, np.ndarray) and value.nbytes == int(parameter.code[1:])
+        return None if fits else f"is {brief(value)}"
     number = value.item() if isinstance(value, np.generic) else value
     if parameter.code[0] == "f":
         return None if isinstance(number, float | int) else f"is {brief(value)}"
@@ -110,6 +115,8 @@ def _range(code: str) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def scalar(parameter: Parameter, value: Any) -> ctypes._SimpleCData:
-    """A checked number in the bytes that the kernel takes it in."""
+def by_value(parameter: Parameter, value: Any) -> Any:
+    """A checked number or structure (a NumPy array of its size) in the bytes that the kernel takes."""
+    if parameter.dtype is None:
+        return (ctypes.c_char * value.nbytes).from_buffer_copy(value.tobytes())
     return _SCALARS[parameter.code](value.item() if isinstance(value, np.generic) else value)

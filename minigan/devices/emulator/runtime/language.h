@@ -12,7 +12,11 @@
 
 #define MINIGAN_EMULATOR 1
 
+#ifdef EMULATOR_LIST_KERNELS  // only preprocessed, to see which kernels there are (build.py)
+#define __global__ emulator_kernel
+#else
 #define __global__ __attribute__((visibility("default")))
+#endif
 #define __device__
 #define __host__
 #define __constant__

@@ -5,7 +5,7 @@
 #include <utility>
 
 // A scalar is written as kind and size (f4, i8, u1), a pointer as r: or w: before what it points to,
-// with ? for what has no number in it. Vectors count as their elements.
+// a structure as s and its size. Vectors count as their elements.
 template <class T>
 struct EmulatorElement { using type = T; };
 #define EMULATOR_ELEMENT(prefix, T) \
@@ -35,7 +35,7 @@ char* emulator_describe(char* to) {
         if constexpr (std::is_same_v<Element, bool>) *to++ = 'b';
         else if constexpr (std::is_floating_point_v<Element>) *to++ = 'f';
         else if constexpr (std::is_integral_v<Element>) *to++ = std::is_signed_v<Element> ? 'i' : 'u';
-        else { *to++ = '?'; return to; }
+        else return to + sprintf(to, "s%zu", sizeof(T));  // a structure, by its size
         *to++ = '0' + sizeof(Element);
         return to;
     }
@@ -43,7 +43,7 @@ char* emulator_describe(char* to) {
 
 template <class... Args>
 const char* emulator_signature(void (*)(Args...)) {
-    static char text[8 * sizeof...(Args) + 1];
+    static char text[12 * sizeof...(Args) + 1];
     char* end = text;
     ((end = emulator_describe<std::remove_cv_t<Args>>(end), *end++ = ' '), ...);
     *end = 0;

@@ -1,0 +1,39 @@
+// What all kernels share: the number type they are compiled for, and arrays with strides.
+#pragma once
+
+// The type of the numbers: float, or double where gradients are verified by finite differences.
+// Arithmetic that makes sense for integers (arithmetic.cu) is compiled for those as well.
+#ifndef REAL
+#define REAL float
+#endif
+
+// Where the operands of an elementwise operation lie. The host has joined axes that can be walked as one, so
+// contiguous arrays of one shape have rank 1. An operand that is repeated along an axis has stride 0 there.
+constexpr int max_rank = 8;
+constexpr int max_operands = 3;
+
+struct Layout {
+    int rank;
+    int size[max_rank];
+    int stride[max_operands][max_rank];  // in elements
+};
+
+// The offsets at which the operands have element i, counted in C order of the sizes.
+struct Offsets {
+    int of[max_operands];
+};
+
+__device__ __forceinline__ Offsets offsets(const Layout& layout, int i) {
+    Offsets o = {{0, 0, 0}};
+    for (int axis = layout.rank - 1; axis > 0; axis--) {
+        int along = i % layout.size[axis];
+        i /= layout.size[axis];
+        for (int k = 0; k < max_operands; k++) o.of[k] += along * layout.stride[k][axis];
+    }
+    for (int k = 0; k < max_operands; k++) o.of[k] += i * layout.stride[k][0];
+    return o;
+}
+
+// Each thread of the grid takes every so-many-th element, so that any grid covers any count.
+#define FOR_EACH(i, count) \
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += gridDim.x * blockDim.x)

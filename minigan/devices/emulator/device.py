@@ -1,0 +1,85 @@
+"""The emulator as a device of tensors: NumPy's arrays, and one of our kernels for every operation."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from minigan.core.errors import KernelError
+from minigan.devices.emulator.build import compiler
+from minigan.devices.emulator.check import Report
+from minigan.devices.emulator.module import Module
+from minigan.devices.launch.kernel import Kernel, kernels_folder
+
+
+class _Mode(threading.local):
+    """Whether this thread's launches are checked: then, where their reports go."""
+
+    reports: list[tuple[str, Report]] | None = None
+
+
+_mode = _Mode()
+
+_SMALL = 4096  # threads of a launch up to which waking a second processor costs more than it brings
+
+
+@contextmanager
+def checking() -> Iterator[list[tuple[str, Report]]]:
+    """Launches inside the block are checked; the list gets (kernel, report) for each."""
+    before, _mode.reports = _mode.reports, []
+    try:
+        yield _mode.reports
+    finally:
+        _mode.reports = before
+
+
+class Emulator:
+    """Runs kernels on NumPy arrays."""
+
+    name = "emulator"
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
+        """New memory, whose values are whatever is there."""
+        return np.empty(shape, dtype)
+
+    def run(
+        self,
+        kernel: Kernel,
+        macros: Mapping[str, str],
+        signature: str,
+        grid: Sequence[int],
+        block: Sequence[int],
+        args: Sequence[Any],
+        shared: int,
+    ) -> None:
+        """Launch a kernel, checked inside `checking`."""
+        reports = _mode.reports
+        module = _module(kernel.file, "fast" if reports is None else "check", tuple(macros.items()))
+        function = module[kernel.symbol]
+        if function.signature != signature:
+            raise KernelError(
+                f"{kernel.symbol} in {kernel.file} takes ({function.signature}), and minigan calls it "
+                f"with ({signature})"
+            )
+        threads = int(np.prod(grid)) * int(np.prod(block))
+        report = function(grid, block, args, shared, threads=1 if threads <= _SMALL else None)
+        if reports is not None:
+            reports.append((kernel.symbol, report))
+
+
+@cache
+def _module(file: str, mode: str, macros: tuple[tuple[str, str], ...]) -> Module:
+    defines = [f"{name}={value}" for name, value in macros]
+    return Module(kernels_folder() / file, mode, defines)
+
+
+@cache
+def emulator() -> Emulator:
+    """The emulator; raises DeviceError where it cannot be had."""
+    compiler()
+    return Emulator()

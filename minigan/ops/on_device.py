@@ -1,0 +1,73 @@
+"""Which of our kernels runs each operation on the devices that have kernels.
+
+Every operation that computes needs a line here: on these devices there is no falling back to NumPy. Views
+only describe memory anew, so their bodies serve all devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from minigan import devices
+from minigan.core.op import REGISTRY
+from minigan.devices.launch import elementwise as e
+from minigan.devices.launch.kernel import Array
+
+DEVICES = ("emulator",)
+
+VIEWS = ("alias", "broadcast_to", "flip", "reshape", "transpose")
+
+KERNELS: dict[str, Callable[..., Array]] = {
+    "abs": e.unary("abs_", "arithmetic.cu"),
+    "add": e.binary("add", "arithmetic.cu"),
+    "cast": e.cast,
+    "clip": e.between("clip"),
+    "cos": e.unary("cos_"),
+    "div": e.binary("div_"),
+    "eq": e.binary("eq", "arithmetic.cu", result="b1"),
+    "exp": e.unary("exp_"),
+    "ge": e.binary("ge", "arithmetic.cu", result="b1"),
+    "gt": e.binary("gt", "arithmetic.cu", result="b1"),
+    "is_within": e.between("is_within", result="b1"),
+    "le": e.binary("le", "arithmetic.cu", result="b1"),
+    "leaky_relu": e.unary_with("leaky_relu", "negative_slope"),
+    "leaky_relu_grad": e.leaky_relu_grad,
+    "log": e.unary("log_"),
+    "lt": e.binary("lt", "arithmetic.cu", result="b1"),
+    "maximum": e.binary("maximum", "arithmetic.cu"),
+    "minimum": e.binary("minimum", "arithmetic.cu"),
+    "mul": e.binary("mul", "arithmetic.cu"),
+    "ne": e.binary("ne", "arithmetic.cu", result="b1"),
+    "neg": e.unary("neg", "arithmetic.cu"),
+    "pow": e.binary("pow_"),
+    "relu": e.unary("relu", "arithmetic.cu"),
+    "relu_grad": e.binary("relu_grad"),
+    "share_of_larger": e.binary("share_of_larger"),
+    "sigmoid": e.unary("sigmoid"),
+    "sigmoid_grad": e.binary("sigmoid_grad"),
+    "sign": e.unary("sign", "arithmetic.cu"),
+    "sin": e.unary("sin_"),
+    "softplus": e.unary("softplus"),
+    "sqrt": e.unary("sqrt_"),
+    "sub": e.binary("sub", "arithmetic.cu"),
+    "tanh": e.unary("tanh_"),
+    "tanh_grad": e.binary("tanh_grad"),
+    "where": e.where,
+}
+
+
+def install() -> None:
+    """Give each operation its kernels; called once, when minigan.ops is imported."""
+    for name in DEVICES:
+        for operation in map(REGISTRY.__getitem__, VIEWS):
+            operation.kernel(name)(operation.forward)
+        REGISTRY["transfer"].kernel(name)(REGISTRY["transfer"].forward)
+        for operation, host in KERNELS.items():
+            REGISTRY[operation].kernel(name)(partial(_run, name, host))
+
+
+def _run(name: str, host: Callable[..., Array], *arrays: Any, **settings: Any) -> Array:
+    """Run an operation's host function on the device of that name."""
+    return host(devices.device(name), *arrays, **settings)
