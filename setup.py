@@ -3,10 +3,13 @@
 from setuptools import find_packages, setup
 
 setup(
-    packages=find_packages(include=["minigan", "minigan.*"]),
+    # The CUDA sources lie in kernels/ and are installed as minigan/kernels, which holds no Python.
+    packages=[*find_packages(include=["minigan", "minigan.*"]), "minigan.kernels"],
+    package_dir={"minigan.kernels": "kernels"},
     package_data={
         "minigan.deblur": ["*.j2"],
         "minigan.devices.emulator": ["runtime/*.h", "runtime/*.cpp", "runtime/include/*.h"],
+        "minigan.kernels": ["*.cu", "*.cuh"],
     },
     include_package_data=False,
 )
