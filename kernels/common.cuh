@@ -16,6 +16,7 @@ struct Layout {
     int rank;
     int size[max_rank];
     int stride[max_operands][max_rank];  // in elements
+    int start[max_operands];             // of the first element: not 0 where a stride is negative
 };
 
 // The offsets at which the operands have element i, counted in C order of the sizes.
@@ -24,7 +25,8 @@ struct Offsets {
 };
 
 __device__ __forceinline__ Offsets offsets(const Layout& layout, int i) {
-    Offsets o = {{0, 0, 0}};
+    Offsets o;
+    for (int k = 0; k < max_operands; k++) o.of[k] = layout.start[k];
     for (int axis = layout.rank - 1; axis > 0; axis--) {
         int along = i % layout.size[axis];
         i /= layout.size[axis];

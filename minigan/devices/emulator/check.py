@@ -179,9 +179,12 @@ class PaddedArrays:
 
 def _owner_address(array: np.ndarray) -> int:
     """Where the memory begins of which an array is a view."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array.ctypes.data
+    address, base = array.ctypes.data, array.base
+    while base is not None:
+        if isinstance(base, np.ndarray):
+            address = base.ctypes.data
+        base = getattr(base, "base", None)  # also through what NumPy's as_strided puts between
+    return address
 
 
 # ---------------------------------------------------------------- from instructions to lines

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan.devices.launch.kernel import C_TYPES, Array, Device, Kernel, blocks_for, launch
 from minigan.devices.launch.layout import SIGNATURE as LAYOUT
-from minigan.devices.launch.layout import layout
+from minigan.devices.launch.layout import layout, memory
 
 Host = Callable[..., Array]
 
@@ -88,7 +88,7 @@ def cast(device: Device, x: Array, *, dtype: np.dtype) -> Array:
     to = "b1" if dtype == np.bool_ else dtype.str[1:]
     kernel = Kernel("cast.cu", "cast", f"r:R w:{to} {LAYOUT} i4", _ANY)
     y = device.empty(x.shape, dtype)
-    args = (x, y, layout("cast", x.shape, [x]), y.size)
+    args = (memory(x), y, layout("cast", x.shape, [x]), y.size)
     if y.size:
         launch(
             device, kernel, x.dtype, blocks_for(y.size), args, macros={"TO": C_TYPES[dtype.name]}
@@ -123,7 +123,9 @@ def _launch(
         real = _real(
             *(x for x in operands if getattr(x, "dtype", None) != np.bool_ or len(operands) < 3)
         )
-        launch(device, kernel, real, blocks_for(y.size), (*args, y, walk, y.size))
+        args = tuple(memory(x) if hasattr(x, "dtype") else x for x in args)
+        flat = (memory(a) if hasattr(a, "strides") else a for a in args)
+        launch(device, kernel, real, blocks_for(y.size), (*flat, y, walk, y.size))
     return y
 
 

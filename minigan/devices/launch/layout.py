@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from minigan.core.errors import ShapeError
 
@@ -14,24 +16,40 @@ MAX_OPERANDS = 3
 
 # The structure Layout of kernels/common.cuh.
 LAYOUT = np.dtype(
-    [("rank", "i4"), ("size", "i4", MAX_RANK), ("stride", "i4", (MAX_OPERANDS, MAX_RANK))]
+    [
+        ("rank", "i4"),
+        ("size", "i4", MAX_RANK),
+        ("stride", "i4", (MAX_OPERANDS, MAX_RANK)),
+        ("start", "i4", MAX_OPERANDS),
+    ]
 )
 SIGNATURE = f"s{LAYOUT.itemsize}"
 _MOST_ELEMENTS = 2**31 - 1
 
 
+def count_of(operation: str, shape: Sequence[int]) -> int:
+    """How many elements `shape` has; raises ShapeError for more than a kernel counts."""
+    count = math.prod(shape)
+    if count > _MOST_ELEMENTS:
+        raise ShapeError(
+            f"{operation}: an array of shape {tuple(shape)} has {count} elements; a kernel takes "
+            f"{_MOST_ELEMENTS}"
+        )
+    return count
+
+
 def layout(operation: str, shape: Sequence[int], operands: Sequence[Any]) -> np.ndarray:
     """The Layout by which operands, broadcast to `shape`, are walked; None and numbers take no part.
 
-    Raises ShapeError for more elements or axes than a kernel counts.
+    A kernel that has it takes `memory(x)` for each operand x. Raises ShapeError for more elements or axes than a kernel counts.
     """
     strides = [_strides(shape, operand) for operand in operands]
     axes = _joined(shape, strides)
-    count = int(np.prod(shape, dtype=np.int64))
-    if count > _MOST_ELEMENTS or len(axes) > MAX_RANK:
+    count_of(operation, shape)
+    if len(axes) > MAX_RANK:
         raise ShapeError(
-            f"{operation}: a result of shape {tuple(shape)} has {count} elements on {len(axes)} axes "
-            f"that cannot be joined; a kernel takes {_MOST_ELEMENTS} elements on {MAX_RANK} axes"
+            f"{operation}: a result of shape {tuple(shape)} has {len(axes)} axes that cannot be joined; "
+            f"a kernel takes {MAX_RANK}"
         )
     result = np.zeros((), LAYOUT)
     result["rank"] = max(1, len(axes))
@@ -39,7 +57,31 @@ def layout(operation: str, shape: Sequence[int], operands: Sequence[Any]) -> np.
     for i, (size, along) in enumerate(axes):
         result["size"][i] = size
         result["stride"][: len(along), i] = along
+    result["start"][: len(operands)] = [_start(operand) for operand in operands]
     return result
+
+
+def memory(x: Any) -> Any:
+    """The memory that a strided array's elements lie in, as a contiguous array; itself if it is one.
+
+    A kernel gets this and the array's Layout.
+    """
+    if x.flags.c_contiguous:
+        return x
+    if not x.size:
+        return x.reshape(-1)
+    ascending = x[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in x.strides)]
+    furthest = zip(x.shape, ascending.strides, strict=True)
+    extent = 1 + sum((size - 1) * stride // x.itemsize for size, stride in furthest)
+    return as_strided(ascending, (extent,), (x.itemsize,))
+
+
+def _start(operand: Any) -> int:
+    """How far behind the beginning of an operand's memory its first element lies."""
+    if not hasattr(operand, "strides") or not operand.size:
+        return 0
+    along = zip(operand.shape, operand.strides, strict=True)
+    return sum((size - 1) * max(0, -stride // operand.itemsize) for size, stride in along)
 
 
 def _strides(shape: Sequence[int], operand: Any) -> tuple[int, ...]:
