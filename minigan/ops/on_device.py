@@ -12,6 +12,7 @@ from typing import Any
 
 from minigan import devices
 from minigan.core.op import REGISTRY
+from minigan.devices.launch import conv, matmul
 from minigan.devices.launch import elementwise as e
 from minigan.devices.launch.kernel import Array
 
@@ -24,6 +25,9 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "add": e.binary("add", "arithmetic.cu"),
     "cast": e.cast,
     "clip": e.between("clip"),
+    "conv2d": conv.conv2d,
+    "conv2d_dw": conv.conv2d_dw,
+    "conv2d_dx": conv.conv2d_dx,
     "cos": e.unary("cos_"),
     "div": e.binary("div_"),
     "eq": e.binary("eq", "arithmetic.cu", result="b1"),
@@ -34,8 +38,10 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "le": e.binary("le", "arithmetic.cu", result="b1"),
     "leaky_relu": e.unary_with("leaky_relu", "negative_slope"),
     "leaky_relu_grad": e.leaky_relu_grad,
+    "linear": matmul.linear,
     "log": e.unary("log_"),
     "lt": e.binary("lt", "arithmetic.cu", result="b1"),
+    "matrix_product": matmul.matrix_product,
     "maximum": e.binary("maximum", "arithmetic.cu"),
     "minimum": e.binary("minimum", "arithmetic.cu"),
     "mul": e.binary("mul", "arithmetic.cu"),

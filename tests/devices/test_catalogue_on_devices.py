@@ -25,7 +25,6 @@ WITHOUT_KERNEL = {*VIEWS, "transfer"}
 NOT_YET = {
     *("concatenate", "getitem", "getitem_dx", "dropout_masked"),
     *("sum", "mean", "var", "max", "logsumexp", "log_softmax", "normalize", "normalize_grad"),
-    *("matrix_product", "linear", "conv2d", "conv2d_dx", "conv2d_dw"),
     *("zero_pad2d", "reflection_pad2d", "reflection_pad2d_dx"),
     *("max_pool2d", "scatter2d", "gather2d", "sum_pool2d", "sum_pool2d_dx"),
     *("upsample_nearest2d", "upsample_bilinear2d", "upsample_bilinear2d_dx"),

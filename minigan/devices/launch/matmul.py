@@ -1,0 +1,132 @@
+"""The host side of kernels/matmul.cu: stacks of matrix products, and the fully connected layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minigan.devices.launch.elementwise import contiguous
+from minigan.devices.launch.kernel import Array, Device, Kernel
+from minigan.devices.launch.variants import Sizes, Variant, choose, register
+
+# The structure Gemm of kernels/matmul.cu.
+_FIELDS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "a_matrix", "b_matrix")
+_GEMM = np.dtype([(name, "i4") for name in _FIELDS])
+_MOST_MATRICES = 65535  # what blockIdx.z counts to
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A stack of products (m, k) x (k, n)."""
+
+    matrices: int
+    m: int
+    n: int
+    k: int
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions."""
+        return 2 * self.matrices * self.m * self.n * self.k
+
+    @property
+    def elements(self) -> int:
+        """Elements that have to be read and written at least once."""
+        return self.matrices * (self.m * self.k + self.k * self.n + self.m * self.n)
+
+
+def _tiles(block_m: int, block_n: int):
+    def grid(p: Problem) -> Sizes:
+        return -(-p.n // block_n), -(-p.m // block_m), p.matrices
+
+    return grid
+
+
+def _kernel(symbol: str) -> Kernel:
+    return Kernel("matmul.cu", symbol, f"r:R r:R r:R w:R s{_GEMM.itemsize}")
+
+
+def _small(p: Problem) -> str:
+    """The larger tiles are for what fills them."""
+    return "its tiles would be mostly empty" if p.m * p.n < 32 * 32 else ""
+
+
+register(
+    "matmul",
+    Variant("v3_registers", _kernel("matmul_v3"), _tiles(64, 64), (256,), _small),
+    Variant("v2_shared", _kernel("matmul_v2"), _tiles(16, 16), (16, 16)),
+    Variant("v1_naive", _kernel("matmul_v1"), _tiles(8, 32), (32, 8)),
+)
+
+
+def matrix_product(device: Device, a: Array, b: Array) -> Array:
+    """a (..., M, K) times b (..., K, N); leading axes broadcast."""
+    leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    c = device.empty((*leading, a.shape[-2], b.shape[-1]), a.dtype)
+    if c.size:
+        a, b = (_stacked(device, x, leading) for x in (a, b))
+        _multiply(device, a, b, None, c, math.prod(leading))
+    return c
+
+
+def linear(device: Device, x: Array, weight: Array, bias: Array | None = None) -> Array:
+    """y = x W^T + bias: x (..., in), weight (out, in), bias (out)."""
+    y = device.empty((*x.shape[:-1], weight.shape[0]), x.dtype)
+    if y.size:
+        rows = contiguous(device, x).reshape(-1, x.shape[-1])
+        bias = None if bias is None else contiguous(device, bias)
+        _multiply(device, rows, weight.T, bias, y, 1)
+    return y
+
+
+def _multiply(
+    device: Device, a: Array, b: Array, bias: Array | None, c: Array, matrices: int
+) -> None:
+    """c = a b + bias, for a stack of matrices that each have one stride from one to the next."""
+    a, b = (_addressable(device, x) for x in (a, b))
+    problem = Problem(matrices, a.shape[-2], b.shape[-1], a.shape[-1])
+    variant = choose("matmul", problem).taken
+    # A kernel counts so many matrices at a time.
+    for first in range(0, matrices, _MOST_MATRICES):
+        part = Problem(min(_MOST_MATRICES, matrices - first), problem.m, problem.n, problem.k)
+        a_part, b_part = (x[first:] if x.ndim == 3 and x.strides[0] else x for x in (a, b))
+        c_part = c.reshape(matrices, problem.m, problem.n)[first:]
+        args = (_memory(a_part), _memory(b_part), bias, c_part, _strides(problem, a_part, b_part))
+        variant.run(device, part, c.dtype, args)
+
+
+def _stacked(device: Device, x: Array, leading: Sequence[int]) -> Array:
+    """x as (matrices, rows, columns), or as one matrix (rows, columns) that all places share."""
+    if math.prod(x.shape[:-2]) == 1:
+        return x.reshape(x.shape[-2:])
+    if x.shape[:-2] != tuple(leading):
+        x = np.broadcast_to(x, (*leading, *x.shape[-2:]))
+    if x.ndim > 3 or 0 in x.strides:
+        x = contiguous(device, x).reshape(-1, *x.shape[-2:])
+    return x
+
+
+def _addressable(device: Device, x: Array) -> Array:
+    """x, or a contiguous copy where a stride is negative: kernels get the address of the first element."""
+    return contiguous(device, x) if any(s < 0 for s in x.strides) else x
+
+
+def _memory(x: Array) -> Array:
+    """The stretch of memory that x lies in, as a flat contiguous array; kernels know the strides."""
+    if x.flags.c_contiguous:
+        return x
+    reach = sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)) // x.itemsize + 1
+    return np.lib.stride_tricks.as_strided(x, (reach,), (x.itemsize,))
+
+
+def _strides(problem: Problem, a: Array, b: Array) -> np.ndarray:
+    of = [[s // x.itemsize for s in x.strides] for x in (a, b)]
+    (*a_stack, a_row, a_column), (*b_stack, b_row, b_column) = of
+    gemm = np.zeros((), _GEMM)
+    values = (problem.m, problem.n, problem.k, a_row, a_column, b_row, b_column)
+    for name, value in zip(_FIELDS, (*values, *(a_stack or [0]), *(b_stack or [0])), strict=True):
+        gemm[name] = value
+    return gemm
