@@ -19,6 +19,7 @@ from minigan.core.op import op
 from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Shape, Tensor
 from minigan.ops.checks import is_integer, sizes
+from minigan.ops.shape import to_device
 
 
 class Generator:
@@ -153,4 +154,4 @@ def dropout(
     if not training:
         return x
     state = Tensor((generator or default_generator).state(x.numel()))
-    return dropout_masked(x, state, p=p)
+    return dropout_masked(x, to_device(state, x.device), p=p)

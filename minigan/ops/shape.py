@@ -180,7 +180,7 @@ def _plain_index(part: Any) -> Any:
     Arrays are copied, because the backward pass needs them as they were.
     """
     if isinstance(part, Tensor):
-        part = part._array
+        part = to_device(part, "cpu")._array
     if not isinstance(part, list | np.ndarray):
         return part
     array = np.array(part, int) if isinstance(part, list) and not part else np.array(part)
