@@ -12,7 +12,7 @@ from typing import Any
 
 from minigan import devices
 from minigan.core.op import REGISTRY
-from minigan.devices.launch import conv, matmul
+from minigan.devices.launch import conv, matmul, reduce
 from minigan.devices.launch import elementwise as e
 from minigan.devices.launch.kernel import Array
 
@@ -42,7 +42,9 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "log": e.unary("log_"),
     "lt": e.binary("lt", "arithmetic.cu", result="b1"),
     "matrix_product": matmul.matrix_product,
+    "max": reduce.max,
     "maximum": e.binary("maximum", "arithmetic.cu"),
+    "mean": reduce.mean,
     "minimum": e.binary("minimum", "arithmetic.cu"),
     "mul": e.binary("mul", "arithmetic.cu"),
     "ne": e.binary("ne", "arithmetic.cu", result="b1"),
@@ -58,6 +60,7 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "softplus": e.unary("softplus"),
     "sqrt": e.unary("sqrt_"),
     "sub": e.binary("sub", "arithmetic.cu"),
+    "sum": reduce.sum,
     "tanh": e.unary("tanh_"),
     "tanh_grad": e.binary("tanh_grad"),
     "where": e.where,
