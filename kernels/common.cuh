@@ -7,6 +7,11 @@
 #define REAL float
 #endif
 
+// From here on REAL is one word, so that REAL(0) is a number also for types of two words (unsigned char).
+typedef REAL real_number;
+#undef REAL
+#define REAL real_number
+
 // Where the operands of an elementwise operation lie. The host has joined axes that can be walked as one, so
 // contiguous arrays of one shape have rank 1. An operand that is repeated along an axis has stride 0 there.
 constexpr int max_rank = 8;
