@@ -198,19 +198,23 @@ struct StorePart {
 
 // ---------------------------------------------------------------- the kernels
 
-#define CONV2D(name, ALGORITHM) \
+#define CONV2D(name, ...) \
     extern "C" __global__ void name(const REAL* x, const REAL* weight, const REAL* bias, REAL* y, Conv v) { \
+        using Algorithm = __VA_ARGS__; \
+        __shared__ Algorithm::Tiles tiles; \
         int group = blockIdx.z, k = v.channels * v.kernel_h * v.kernel_w; \
         WeightRows rows = {weight + group * v.out_channels * k, k}; \
         Windows columns = {x + group * v.channels * v.height * v.width, v}; \
         StoreOutput store = {y + group * v.out_channels * v.out_height * v.out_width, \
                              bias ? bias + group * v.out_channels : nullptr, v}; \
-        ALGORITHM(v.out_channels, v.images * v.out_height * v.out_width, 0, k, rows, columns, store); \
+        Algorithm::run(tiles, v.out_channels, v.images * v.out_height * v.out_width, 0, k, rows, columns, store); \
     }
 
 // blockIdx.z counts the groups within each phase.
-#define CONV2D_DX(name, ALGORITHM) \
+#define CONV2D_DX(name, ...) \
     extern "C" __global__ void name(const REAL* grad, const REAL* weight, REAL* x, Conv v) { \
+        using Algorithm = __VA_ARGS__; \
+        __shared__ Algorithm::Tiles tiles; \
         int group = blockIdx.z % v.groups; \
         Phase f = phase_of(v, blockIdx.z / v.groups); \
         if (f.height == 0 || f.width == 0) return; /* an image smaller than the stride */ \
@@ -218,32 +222,34 @@ struct StorePart {
         Reached columns = {grad + group * v.out_channels * v.out_height * v.out_width, v, f}; \
         StoreInput store = {x + group * v.channels * v.height * v.width, v, f}; \
         int k = v.out_channels * f.rows.count * f.columns.count; \
-        ALGORITHM(v.channels, v.images * f.height * f.width, 0, k, rows, columns, store); \
+        Algorithm::run(tiles, v.channels, v.images * f.height * f.width, 0, k, rows, columns, store); \
     }
 
 // blockIdx.z counts the groups within each part of the sum; `parts` holds one weight for each part.
-#define CONV2D_DW(name, ALGORITHM) \
+#define CONV2D_DW(name, ...) \
     extern "C" __global__ void name(const REAL* x, const REAL* grad, REAL* parts, Conv v, int pixels_in_part) { \
+        using Algorithm = __VA_ARGS__; \
+        __shared__ Algorithm::Tiles tiles; \
         int group = blockIdx.z % v.groups, part = blockIdx.z / v.groups; \
         int columns_count = v.channels * v.kernel_h * v.kernel_w; \
         int k = v.images * v.out_height * v.out_width, begin = part * pixels_in_part; \
         GradRows rows = {grad + group * v.out_channels * v.out_height * v.out_width, v}; \
         Met columns = {x + group * v.channels * v.height * v.width, v}; \
         StorePart store = {parts + (part * v.groups + group) * v.out_channels * columns_count, columns_count}; \
-        ALGORITHM(v.out_channels, columns_count, begin, min(begin + pixels_in_part, k), rows, columns, store); \
+        Algorithm::run(tiles, v.out_channels, columns_count, begin, min(begin + pixels_in_part, k), rows, columns, store); \
     }
 
-CONV2D(conv2d_v1, gemm_naive)
-CONV2D(conv2d_v2, gemm_shared<16>)
-CONV2D(conv2d_v3, (gemm_registers<64, 64, 16, 4, 4>))
+CONV2D(conv2d_v1, GemmNaive)
+CONV2D(conv2d_v2, GemmShared<16>)
+CONV2D(conv2d_v3, GemmRegisters<64, 64, 16, 4, 4>)
 
-CONV2D_DX(conv2d_dx_v1, gemm_naive)
-CONV2D_DX(conv2d_dx_v2, gemm_shared<16>)
-CONV2D_DX(conv2d_dx_v3, (gemm_registers<64, 64, 16, 4, 4>))
+CONV2D_DX(conv2d_dx_v1, GemmNaive)
+CONV2D_DX(conv2d_dx_v2, GemmShared<16>)
+CONV2D_DX(conv2d_dx_v3, GemmRegisters<64, 64, 16, 4, 4>)
 
-CONV2D_DW(conv2d_dw_v1, gemm_naive)
-CONV2D_DW(conv2d_dw_v2, gemm_shared<16>)
-CONV2D_DW(conv2d_dw_v3, (gemm_registers<64, 64, 16, 4, 4>))
+CONV2D_DW(conv2d_dw_v1, GemmNaive)
+CONV2D_DW(conv2d_dw_v2, GemmShared<16>)
+CONV2D_DW(conv2d_dw_v3, GemmRegisters<64, 64, 16, 4, 4>)
 
 // The second pass of conv2d_dw: the parts of the sum added up, always in the same order.
 extern "C" __global__ void sum_parts(const REAL* parts, REAL* result, int count, int part_count) {

@@ -45,24 +45,27 @@ struct StoreWithBias {
     __device__ void operator()(int i, int j, REAL sum) const { c[i * n + j] = bias ? sum + bias[j] : sum; }
 };
 
-// What the kernels below have in common: the matrices of this block's place in the stack, and in which
-// of four ways they lie.
-#define MATMUL(name, ALGORITHM) \
-    template <bool a_k_inner, bool b_k_inner> \
-    __device__ __forceinline__ void name##_as(const REAL* a, const REAL* b, const REAL* bias, REAL* c, const Gemm& g) { \
-        RowsOf<a_k_inner> rows = {a + blockIdx.z * g.a_matrix, g.a_row, g.a_column}; \
-        ColumnsOf<b_k_inner> columns = {b + blockIdx.z * g.b_matrix, g.b_column, g.b_row}; \
-        StoreWithBias store = {c + blockIdx.z * g.m * g.n, bias, g.n}; \
-        ALGORITHM(g.m, g.n, 0, g.k, rows, columns, store); \
-    } \
+// In which of four ways the matrices lie decides how threads load them.
+template <class Algorithm, bool a_k_inner, bool b_k_inner>
+__device__ __forceinline__ void matmul(typename Algorithm::Tiles& tiles, const REAL* a, const REAL* b,
+                                       const REAL* bias, REAL* c, const Gemm& g) {
+    RowsOf<a_k_inner> rows = {a + blockIdx.z * g.a_matrix, g.a_row, g.a_column};
+    ColumnsOf<b_k_inner> columns = {b + blockIdx.z * g.b_matrix, g.b_column, g.b_row};
+    StoreWithBias store = {c + blockIdx.z * g.m * g.n, bias, g.n};
+    Algorithm::run(tiles, g.m, g.n, 0, g.k, rows, columns, store);
+}
+
+#define MATMUL(name, ...) \
     extern "C" __global__ void name(const REAL* a, const REAL* b, const REAL* bias, REAL* c, Gemm g) { \
+        using Algorithm = __VA_ARGS__; \
+        __shared__ Algorithm::Tiles tiles; \
         bool a_k_inner = g.a_column == 1, b_k_inner = g.b_row == 1; \
-        if (a_k_inner && b_k_inner) name##_as<true, true>(a, b, bias, c, g); \
-        else if (a_k_inner) name##_as<true, false>(a, b, bias, c, g); \
-        else if (b_k_inner) name##_as<false, true>(a, b, bias, c, g); \
-        else name##_as<false, false>(a, b, bias, c, g); \
+        if (a_k_inner && b_k_inner) matmul<Algorithm, true, true>(tiles, a, b, bias, c, g); \
+        else if (a_k_inner) matmul<Algorithm, true, false>(tiles, a, b, bias, c, g); \
+        else if (b_k_inner) matmul<Algorithm, false, true>(tiles, a, b, bias, c, g); \
+        else matmul<Algorithm, false, false>(tiles, a, b, bias, c, g); \
     }
 
-MATMUL(matmul_v1, gemm_naive)
-MATMUL(matmul_v2, gemm_shared<16>)
-MATMUL(matmul_v3, (gemm_registers<64, 64, 16, 4, 4>))
+MATMUL(matmul_v1, GemmNaive)
+MATMUL(matmul_v2, GemmShared<16>)
+MATMUL(matmul_v3, GemmRegisters<64, 64, 16, 4, 4>)

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from minigan.core.op import op as op
     from minigan.core.tensor import Tensor as Tensor
     from minigan.core.tensor import tensor as tensor
+    from minigan.devices.launch.variants import use_kernels as use_kernels
     from minigan.ops import *  # noqa: F403
 
 _HOMES = {
@@ -54,6 +55,7 @@ _HOMES = {
     "minigan.core.engine": ("Step", "grad", "steps"),
     "minigan.core.gradcheck": ("gradcheck", "gradgradcheck"),
     "minigan.core.op": ("op",),
+    "minigan.devices.launch.variants": ("use_kernels",),
     "minigan.core.errors": (
         "ArgumentError",
         "DeviceError",

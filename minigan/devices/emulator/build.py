@@ -37,10 +37,10 @@ _KERNEL = [
     "-include",
     str(RUNTIME / "language.h"),
 ]
-# Descriptors find a thread's variables, here the shared arrays, with a cheaper call.
-_TLS = ["-mtls-dialect=gnu2"] if platform.machine() in ("x86_64", "AMD64") else []
+# (TLS descriptors would find shared arrays faster, but before glibc 2.40 the first use of one may lose
+# vector registers: sourceware.org, bug 31372.)
 _KERNEL_MODE = {
-    "fast": ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-plt", *_TLS],
+    "fast": ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-plt"],
     "check": [
         *("-O1", "-g", "-DEMULATOR_CHECK"),
         *("-fsanitize=thread", "-fsanitize=bounds", "--param=tsan-instrument-func-entry-exit=0"),

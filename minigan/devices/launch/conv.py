@@ -199,8 +199,11 @@ def _problem(
         raise ShapeError(
             f"{operation}: an array of {largest} elements is too large; a kernel counts to {2**31 - 1}"
         )
-    per_group = (images, channels // groups, height, width, out_channels // groups, *out_size)
-    return Problem(*per_group, kernel_h, kernel_w, *stride, *padding, *dilation, groups)
+    out_height, out_width = out_size
+    per_group = (images, channels // groups, height, width)
+    outputs = (out_channels // groups, out_height, out_width)
+    (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
+    return Problem(*per_group, *outputs, kernel_h, kernel_w, sh, sw, ph, pw, dh, dw, groups)
 
 
 def _structure(p: Problem) -> np.ndarray:

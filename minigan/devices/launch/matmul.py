@@ -110,7 +110,7 @@ def _stacked(device: Device, x: Array, leading: Sequence[int]) -> Array:
 
 
 def _addressable(device: Device, x: Array) -> Array:
-    """x, or a contiguous copy where a stride is negative: kernels get the address of the first element."""
+    """x, or a contiguous copy where a stride is negative: kernels begin at the first element."""
     return contiguous(device, x) if any(s < 0 for s in x.strides) else x
 
 

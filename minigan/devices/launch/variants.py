@@ -1,7 +1,7 @@
 """Operations that can be computed in several ways: the variants there are, and which of them is taken.
 
-The choice depends on the shapes alone, so that the same program gives the same bits. `use_kernels` overrules
-it, and `choices` tells what would be taken, and why the others would not.
+The choice depends on the shapes alone, so that the same program gives the same bits. `use_kernels`
+overrules it, and `choose` tells what would be taken, and why the others would not.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Sizes = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of computing an operation. A problem is what the operation's host module describes a call by.
+    """One way of computing an operation; its host module describes a call by a problem.
 
     name       such as "v3_registers"
     kernel     what is launched
     grid       of a problem
     block      threads
     refuses    why the variant cannot do a problem; an empty text where it can
-    tolerance  how its results compare: "sum" (float rounding that grows with the length of a sum) or "tf32"
+    tolerance  how its results compare: "sum" (rounding that grows with the length of a sum) or "tf32"
                (operands rounded to 10 bits of mantissa)
     capability the least compute capability of a GPU that runs it, as in 80
     shared     bytes of dynamic shared memory

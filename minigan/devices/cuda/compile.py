@@ -1,0 +1,99 @@
+"""From a .cu file to machine code for a GPU, without a GPU: by NVRTC, NVIDIA's compiler as a library.
+
+What the compiler's assembler (ptxas) says of each kernel comes along: its registers, whether they
+spilled to memory, and its shared memory. These move with the compiler's version, so they are bounds, not constants.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minigan.core.errors import KernelError, require
+
+# Turing, Ampere (A100; RTX 30), Ada, Hopper, Blackwell (B200; RTX 50).
+CAPABILITIES = (75, 80, 86, 89, 90, 100, 120)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a kernel takes: registers and spilled bytes of a thread, shared bytes of a block."""
+
+    registers: int
+    spilled: int
+    shared: int
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Machine code (a cubin) and what its kernels take, by name."""
+
+    code: bytes
+    kernels: Mapping[str, Resources]
+
+
+def compile_for(
+    path: Path,
+    capability: int,
+    macros: Mapping[str, str] | None = None,
+    include: Sequence[Path] = (),
+) -> Compiled:
+    """Compile the file at `path` for a compute capability such as 80.
+
+    Raises KernelError with the compiler's own message where it does not compile, MissingExtraError
+    without NVRTC.
+    """
+    nvrtc = require("cuda.bindings.nvrtc", "nvrtc", "compile kernels for GPUs")
+    folders = (path.parent, *include)
+    options = [
+        f"--gpu-architecture=sm_{capability}",
+        "--std=c++17",
+        "--ptxas-options=-v",
+        *(f"--include-path={folder}" for folder in folders),
+        *(f"--define-macro={name}={value}" for name, value in (macros or {}).items()),
+    ]
+    program = _checked(
+        nvrtc, nvrtc.nvrtcCreateProgram(path.read_bytes(), str(path).encode(), 0, [], [])
+    )
+    try:
+        (status,) = nvrtc.nvrtcCompileProgram(program, len(options), [o.encode() for o in options])
+        size = _checked(nvrtc, nvrtc.nvrtcGetProgramLogSize(program))
+        log = bytearray(size)
+        _checked(nvrtc, nvrtc.nvrtcGetProgramLog(program, log))
+        text = log.rstrip(b"\0").decode()
+        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+            raise KernelError(f"{path} does not compile for sm_{capability}:\n{text.strip()}")
+        code = bytearray(_checked(nvrtc, nvrtc.nvrtcGetCUBINSize(program)))
+        _checked(nvrtc, nvrtc.nvrtcGetCUBIN(program, code))
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
+    return Compiled(bytes(code), parse_log(text))
+
+
+def _checked(nvrtc: Any, result: tuple[Any, ...]) -> Any:
+    """What an NVRTC function gives besides its status, which must be success."""
+    status, *values = result
+    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+        raise KernelError(f"NVRTC failed: {status.name}")
+    return values[0] if values else None
+
+
+_KERNEL = re.compile(
+    r"Compiling entry function '(?P<name>\w+)'.*?(?P<spilled>\d+) bytes spill stores"
+    r".*?Used (?P<registers>\d+) registers(?P<rest>[^\n]*)",
+    re.S,
+)
+
+
+def parse_log(log: str) -> dict[str, Resources]:
+    """What ptxas -v tells of each kernel."""
+    found = {}
+    for match in _KERNEL.finditer(log):
+        shared = re.search(r"(\d+) bytes smem", match["rest"])
+        found[match["name"]] = Resources(
+            int(match["registers"]), int(match["spilled"]), int(shared[1]) if shared else 0
+        )
+    return found
