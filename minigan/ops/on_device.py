@@ -12,7 +12,7 @@ from typing import Any
 
 from minigan import devices
 from minigan.core.op import REGISTRY
-from minigan.devices.launch import conv, matmul, reduce
+from minigan.devices.launch import conv, index, matmul, pad, pool, random, reduce, resize
 from minigan.devices.launch import elementwise as e
 from minigan.devices.launch.kernel import Array
 
@@ -25,14 +25,19 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "add": e.binary("add", "arithmetic.cu"),
     "cast": e.cast,
     "clip": e.between("clip"),
+    "concatenate": index.concatenate,
     "conv2d": conv.conv2d,
     "conv2d_dw": conv.conv2d_dw,
     "conv2d_dx": conv.conv2d_dx,
     "cos": e.unary("cos_"),
     "div": e.binary("div_"),
+    "dropout_masked": random.dropout_masked,
     "eq": e.binary("eq", "arithmetic.cu", result="b1"),
     "exp": e.unary("exp_"),
+    "gather2d": pool.gather2d,
     "ge": e.binary("ge", "arithmetic.cu", result="b1"),
+    "getitem": index.getitem,
+    "getitem_dx": index.getitem_dx,
     "gt": e.binary("gt", "arithmetic.cu", result="b1"),
     "is_within": e.between("is_within", result="b1"),
     "le": e.binary("le", "arithmetic.cu", result="b1"),
@@ -43,6 +48,7 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "lt": e.binary("lt", "arithmetic.cu", result="b1"),
     "matrix_product": matmul.matrix_product,
     "max": reduce.max,
+    "max_pool2d": pool.max_pool2d,
     "maximum": e.binary("maximum", "arithmetic.cu"),
     "mean": reduce.mean,
     "minimum": e.binary("minimum", "arithmetic.cu"),
@@ -50,8 +56,11 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "ne": e.binary("ne", "arithmetic.cu", result="b1"),
     "neg": e.unary("neg", "arithmetic.cu"),
     "pow": e.binary("pow_"),
+    "reflection_pad2d": pad.padded("reflection_pad2d"),
+    "reflection_pad2d_dx": pad.reflection_pad2d_dx,
     "relu": e.unary("relu", "arithmetic.cu"),
     "relu_grad": e.binary("relu_grad"),
+    "scatter2d": pool.scatter2d,
     "share_of_larger": e.binary("share_of_larger"),
     "sigmoid": e.unary("sigmoid"),
     "sigmoid_grad": e.binary("sigmoid_grad"),
@@ -61,9 +70,15 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "sqrt": e.unary("sqrt_"),
     "sub": e.binary("sub", "arithmetic.cu"),
     "sum": reduce.sum,
+    "sum_pool2d": pool.sum_pool2d,
+    "sum_pool2d_dx": pool.sum_pool2d_dx,
     "tanh": e.unary("tanh_"),
     "tanh_grad": e.binary("tanh_grad"),
+    "upsample_bilinear2d": resize.upsample_bilinear2d,
+    "upsample_bilinear2d_dx": resize.upsample_bilinear2d_dx,
+    "upsample_nearest2d": resize.upsample_nearest2d,
     "where": e.where,
+    "zero_pad2d": pad.padded("zero_pad2d"),
 }
 
 

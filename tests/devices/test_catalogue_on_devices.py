@@ -16,6 +16,7 @@ from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.op import REGISTRY
 from minigan.core.tensor import Tensor
 from minigan.devices.emulator.device import checking
+from minigan.devices.launch.index import is_view
 from minigan.devices.launch.kernel import launches
 from minigan.ops.on_device import DEVICES, KERNELS, VIEWS
 
@@ -23,11 +24,7 @@ from minigan.ops.on_device import DEVICES, KERNELS, VIEWS
 WITHOUT_KERNEL = {*VIEWS, "transfer"}
 # Operations whose kernels are still to be written; on these devices they say so.
 NOT_YET = {
-    *("concatenate", "getitem", "getitem_dx", "dropout_masked"),
     *("var", "logsumexp", "log_softmax", "normalize", "normalize_grad"),
-    *("zero_pad2d", "reflection_pad2d", "reflection_pad2d_dx"),
-    *("max_pool2d", "scatter2d", "gather2d", "sum_pool2d", "sum_pool2d_dx"),
-    *("upsample_nearest2d", "upsample_bilinear2d", "upsample_bilinear2d_dx"),
 }
 NAMES = sorted(KERNELS)
 DIFFERENTIABLE = [name for name in NAMES if CATALOGUE[name].op.differentiable]
@@ -58,7 +55,8 @@ def test_float32_agrees_with_the_reference_and_our_kernel_was_launched(device, n
     arguments = tensors(call, np.float32)
     with launches() as log:
         result = on(device, entry, call)(*arguments)
-    assert bool(log) == bool(result.numel())
+    if not (name == "getitem" and is_view(call.params["index"])):
+        assert bool(log) == bool(result.numel())
     assert {launch.device for launch in log} <= {device}
     exact = [a.numpy().astype(float) if a.dtype.kind == "f" else a.numpy() for a in arguments]
     expected = np.asarray(entry.reference(*exact, **call.params)).astype(float)
