@@ -51,6 +51,42 @@ struct Largest {
     __device__ REAL result(REAL) const { return value; }
 };
 
+// The variance, from the sum of squared deviations from the mean: mean(x^2) - mean(x)^2 would cancel. The mean
+// is held as origin + offset, where the origin is one of the elements: the offset is small and keeps the digits
+// that the mean itself would round away. The setting is what to take from the count for the variance's divisor.
+struct Moments {
+    REAL count;
+    REAL origin;
+    REAL offset;
+    REAL squares;
+
+    __device__ static Moments start(REAL) { return {REAL(0), REAL(0), REAL(0), REAL(0)}; }
+
+    // Welford 1962, "Note on a method for calculating corrected sums of squares and products".
+    __device__ void take(REAL x) {
+        if (count == 0) origin = x;
+        count += 1;
+        REAL deviation = (x - origin) - offset;
+        offset += deviation / count;
+        squares += deviation * ((x - origin) - offset);
+    }
+    // Chan, Golub & LeVeque 1979, "Updating formulae and a pairwise algorithm for computing sample variances".
+    __device__ void merge(Moments other) {
+        if (other.count == 0) return;
+        if (count == 0) origin = other.origin;
+        REAL deviation = (other.origin - origin) + (other.offset - offset);
+        REAL share = other.count / (count + other.count);
+        offset += deviation * share;
+        squares += other.squares + deviation * deviation * count * share;
+        count += other.count;
+    }
+    __device__ Moments of_lane(int bits) const {
+        return {REAL(__shfl_xor_sync(all_lanes, count, bits)), REAL(__shfl_xor_sync(all_lanes, origin, bits)),
+                REAL(__shfl_xor_sync(all_lanes, offset, bits)), REAL(__shfl_xor_sync(all_lanes, squares, bits))};
+    }
+    __device__ REAL result(REAL correction) const { return squares / (count - correction); }
+};
+
 // ---------------------------------------------------------------- merging
 
 // What all lanes have accumulated together; every lane gets it.

@@ -45,6 +45,8 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "leaky_relu_grad": e.leaky_relu_grad,
     "linear": matmul.linear,
     "log": e.unary("log_"),
+    "log_softmax": reduce.log_softmax,
+    "logsumexp": reduce.logsumexp,
     "lt": e.binary("lt", "arithmetic.cu", result="b1"),
     "matrix_product": matmul.matrix_product,
     "max": reduce.max,
@@ -77,6 +79,7 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "upsample_bilinear2d": resize.upsample_bilinear2d,
     "upsample_bilinear2d_dx": resize.upsample_bilinear2d_dx,
     "upsample_nearest2d": resize.upsample_nearest2d,
+    "var": reduce.var,
     "where": e.where,
     "zero_pad2d": pad.padded("zero_pad2d"),
 }

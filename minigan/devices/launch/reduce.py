@@ -35,9 +35,11 @@ BLOCK_PART = 4096  # least elements of a part
 COLUMN_PART = 64
 # So many columns side by side keep all processors busy with a thread each.
 MANY_COLUMNS = 1 << 16
+ENOUGH_COLUMNS = 1 << 12  # where the other choice is warps that read columns
 
 # The structure Rows of kernels/reduction.cuh.
 ROWS = np.dtype([("kept", LAYOUT), ("reduced", LAYOUT), ("count", "i4"), ("length", "i4")])
+PACKED_ROWS = f"s{ROWS.itemsize}"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,9 @@ class Reduction:
 
 SUM = Reduction("reduce.cu", "sum", types=tuple(C_TYPES))
 MAX = Reduction("reduce.cu", "max", types=tuple(C_TYPES))
+
+VAR = Reduction("statistics.cu", "var", width=4)
+LOGSUMEXP = Reduction("statistics.cu", "logsumexp", width=2)
 
 
 def sum(device: Device, x: Array, *, axis: Axes, keepdims: bool) -> Array:
@@ -80,6 +85,30 @@ def max(device: Device, x: Array, *, axis: Axes, keepdims: bool) -> Array:
         return cast(device, whole, dtype=x.dtype)
     lowest = -math.inf if x.dtype.kind == "f" else int(np.iinfo(x.dtype).min)
     return reduce(device, MAX, x, axis, keepdims, lowest)
+
+
+def var(device: Device, x: Array, *, axis: Axes, correction: float, keepdims: bool) -> Array:
+    """The variance over axes."""
+    return reduce(device, VAR, floating(device, x), axis, keepdims, correction)
+
+
+def logsumexp(device: Device, x: Array, *, axis: Axes, keepdims: bool) -> Array:
+    """log(sum(exp(x))) over axes."""
+    return reduce(device, LOGSUMEXP, floating(device, x), axis, keepdims, -math.inf)
+
+
+def log_softmax(device: Device, x: Array, *, axis: Axes) -> Array:
+    """x - logsumexp(x) along the rows of these axes."""
+    x = floating(device, x)
+    y = device.empty(x.shape, x.dtype)
+    if y.size:
+        rows = rows_of("log_softmax", x, axis, y)
+        how = plan_of_rows(rows.count, rows.length, rows.side_by_side)
+        symbol = f"log_softmax_{how.version}"
+        kernel = Kernel("statistics.cu", symbol, f"r:R w:R {PACKED_ROWS} R")
+        args = (memory(x), y, rows.packed, -math.inf)
+        launch(device, kernel, x.dtype, how.grid, args, how.block)
+    return y
 
 
 def floating(device: Device, x: Array) -> Array:
@@ -129,13 +158,22 @@ def plan(count: int, length: int, side_by_side: bool) -> Plan:
     return Plan("by_block", (count, parts), (THREADS,), parts)
 
 
+def plan_of_rows(count: int, length: int, side_by_side: bool) -> Plan:
+    """The same where the result is as large as the rows, so that none is divided."""
+    if length <= THREAD_LENGTH or (side_by_side and count >= ENOUGH_COLUMNS):
+        return Plan("by_thread", blocks_for(count), (THREADS,))
+    if length <= WARP_LENGTH:
+        return Plan("by_warp", blocks_for(count * WARP), (THREADS,))
+    return Plan("by_block", (count,), (THREADS,))
+
+
 def _parts(blocks: int, length: int, least: int) -> int:
     """How many parts a row gets, of at least `least` elements each."""
     return int(np.clip(length // least, 1, -(-ENOUGH_BLOCKS // blocks)))
 
 
-def rows_of(name: str, x: Array, axis: Axes) -> Rows:
-    """The rows of x along `axis`, from the widest stride to the narrowest."""
+def rows_of(name: str, x: Array, axis: Axes, *others: Array) -> Rows:
+    """The rows of x, and of others of its shape, along `axis`, by descending strides of x."""
     kept = tuple(a for a in range(x.ndim) if a not in axis)
     reduced = tuple(sorted(axis, key=lambda a: -abs(x.strides[a])))
     count = math.prod(x.shape[a] for a in kept)
@@ -144,7 +182,8 @@ def rows_of(name: str, x: Array, axis: Axes) -> Rows:
     packed["count"], packed["length"] = count, length
     for which, axes in (("kept", kept), ("reduced", reduced)):
         sizes = tuple(x.shape[a] for a in axes)
-        packed[which] = layout(name, sizes, [_along(x, axes) if x.size else None])
+        operands = [_along(array, axes) for array in (x, *others)] if x.size else []
+        packed[which] = layout(name, sizes, operands)
     return Rows(count, length, _step(x, kept) < _step(x, reduced), packed)
 
 
@@ -172,9 +211,8 @@ def reduce(
         return y
     rows = rows_of(reduction.name, x, axis)
     how = plan(rows.count, rows.length, rows.side_by_side)
-    packed = f"s{ROWS.itemsize}"
     if how.version in ("by_thread", "by_warp"):
-        kernel = reduction.kernel(how.version, f"r:R w:R {packed} R")
+        kernel = reduction.kernel(how.version, f"r:R w:R {PACKED_ROWS} R")
         launch(device, kernel, x.dtype, how.grid, (memory(x), y, rows.packed, setting), how.block)
         return y
     accumulator = f"s{reduction.width * x.itemsize}"
@@ -183,7 +221,7 @@ def reduce(
         if how.parts > 1
         else None
     )
-    kernel = reduction.kernel(how.version, f"r:R w:R w:{accumulator} {packed} R")
+    kernel = reduction.kernel(how.version, f"r:R w:R w:{accumulator} {PACKED_ROWS} R")
     args = (memory(x), y, accumulated, rows.packed, setting)
     launch(device, kernel, x.dtype, how.grid, args, how.block)
     if accumulated is not None:
