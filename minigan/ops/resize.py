@@ -83,6 +83,10 @@ def _(x: Array, size: Any) -> dict[str, Any]:
 @upsample_bilinear2d_dx.check
 def _(grad: Array, input_size: Any) -> dict[str, Any]:
     check_image("upsample_bilinear2d_dx", "grad", grad)
+    if min(grad.shape[2:]) < 1:
+        raise ShapeError(
+            f"upsample_bilinear2d_dx: grad has shape {grad.shape}; it needs at least one pixel"
+        )
     return {"input_size": pair("upsample_bilinear2d_dx", "input_size", input_size)}
 
 

@@ -278,6 +278,11 @@ describe(
     ),
     "PyTorch's is not public",
     no_image("upsample_bilinear2d_dx", "grad", input_size=2),
+    Bad(
+        Call((ones((1, 2, 0, 3)),), {"input_size": 2}),
+        ShapeError,
+        ["upsample_bilinear2d_dx", "(1, 2, 0, 3)", "pixel"],
+    ),
 )
 
 # ---------------------------------------------------------------------- dropout
