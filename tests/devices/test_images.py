@@ -8,6 +8,7 @@ from emulated import assert_same_bits_in_every_order, run
 
 from minigan.core.op import REGISTRY
 from minigan.core.tensor import Tensor
+from minigan.ops.resize import bilinear_matrix
 
 NAN, INF = np.nan, np.inf
 
@@ -153,6 +154,16 @@ def test_interpolation_leaves_alone_what_does_not_vary():
     np.testing.assert_allclose(y, 0.7, rtol=2e-7)
     x = numbers(1, 2, 5, 7)
     np.testing.assert_array_equal(run("upsample_bilinear2d", x, size=(5, 7))[0], x)
+
+
+@pytest.mark.parametrize(("shape", "size"), RESIZINGS)
+def test_an_infinite_gradient_reaches_only_the_pixels_that_have_weight(shape, size):
+    a, b = (bilinear_matrix(n, m) for n, m in zip(shape[2:], size, strict=True))
+    for i, j in [(0, 0), (size[0] // 2, size[1] // 2), (size[0] - 1, size[1] - 1)]:
+        grad = np.zeros((1, 1, *size), np.float32)
+        grad[0, 0, i, j] = INF
+        (y,) = run("upsample_bilinear2d_dx", grad, input_size=shape[2:])
+        np.testing.assert_array_equal(y[0, 0], np.where(np.outer(a[i], b[j]) > 1e-9, INF, 0))
 
 
 def test_integers_are_interpolated_as_float32():
