@@ -109,6 +109,33 @@ __device__ Accumulator merged_in_block(Accumulator mine) {
     return all;
 }
 
+// Who shares a row, for kernels that have one text for all.
+struct Thread {
+    static __device__ int rank() { return 0; }
+    static __device__ int size() { return 1; }
+    template <class Accumulator>
+    static __device__ Accumulator merged(Accumulator mine) { return mine; }
+};
+
+struct Warp {
+    static __device__ int rank() { return threadIdx.x % warp_size; }
+    static __device__ int size() { return warp_size; }
+    template <class Accumulator>
+    static __device__ Accumulator merged(Accumulator mine) { return merged_in_warp(mine); }
+};
+
+struct Block {
+    static __device__ int rank() { return threadIdx.x; }
+    static __device__ int size() { return blockDim.x; }
+    template <class Accumulator>
+    static __device__ Accumulator merged(Accumulator mine) { return merged_in_block(mine); }
+};
+
+// Each warp of the grid takes every so-many-th row. All lanes of a warp go the same way.
+#define FOR_EACH_WARP(i, count) \
+    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / warp_size; i < (count); \
+         i += gridDim.x * blockDim.x / warp_size)
+
 // ---------------------------------------------------------------- the versions
 
 struct Rows {
@@ -136,27 +163,13 @@ __device__ __forceinline__ Part part_of(int length, int part, int parts) {
     return {int(n * part / parts), int(n * (part + 1) / parts)};
 }
 
-template <class Accumulator>
-__device__ void by_thread(const REAL* x, REAL* y, const Rows& rows, REAL setting) {
-    FOR_EACH(i, rows.count) {
-        const REAL* row = row_of(x, rows, i);
-        Accumulator all = Accumulator::start(setting);
-        for (int j = 0; j < rows.length; j++) all.take(element_of(row, rows, j));
-        y[i] = all.result(setting);
-    }
-}
-
-template <class Accumulator>
-__device__ void by_warp(const REAL* x, REAL* y, const Rows& rows, REAL setting) {
-    int lane = threadIdx.x % warp_size;
-    int warps = gridDim.x * blockDim.x / warp_size;
-    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / warp_size; i < rows.count; i += warps) {
-        const REAL* row = row_of(x, rows, i);
-        Accumulator mine = Accumulator::start(setting);
-        for (int j = lane; j < rows.length; j += warp_size) mine.take(element_of(row, rows, j));
-        Accumulator all = merged_in_warp(mine);
-        if (lane == 0) y[i] = all.result(setting);
-    }
+template <class Team, class Accumulator>
+__device__ void reduce_row(const REAL* x, REAL* y, const Rows& rows, REAL setting, int i) {
+    const REAL* row = row_of(x, rows, i);
+    Accumulator mine = Accumulator::start(setting);
+    for (int j = Team::rank(); j < rows.length; j += Team::size()) mine.take(element_of(row, rows, j));
+    Accumulator all = Team::merged(mine);
+    if (Team::rank() == 0) y[i] = all.result(setting);
 }
 
 // Block (i, part) has one part of row i. Where there are several parts, `parts` takes what each accumulated.
@@ -199,8 +212,7 @@ __device__ void by_columns(const REAL* x, REAL* y, Accumulator* parts, const Row
 template <class Accumulator>
 __device__ void of_parts(const Accumulator* accumulated, REAL* y, int count, int parts, REAL setting) {
     int lane = threadIdx.x % warp_size;
-    int warps = gridDim.x * blockDim.x / warp_size;
-    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / warp_size; i < count; i += warps) {
+    FOR_EACH_WARP(i, count) {
         Accumulator mine = Accumulator::start(setting);
         for (int part = lane; part < parts; part += warp_size) mine.merge(accumulated[i * parts + part]);
         Accumulator all = merged_in_warp(mine);
@@ -211,10 +223,10 @@ __device__ void of_parts(const Accumulator* accumulated, REAL* y, int count, int
 // All versions of a reduction as kernels.
 #define REDUCTION(name, Accumulator) \
     extern "C" __global__ void name##_by_thread(const REAL* x, REAL* y, Rows rows, REAL setting) { \
-        by_thread<Accumulator>(x, y, rows, setting); \
+        FOR_EACH(i, rows.count) reduce_row<Thread, Accumulator>(x, y, rows, setting, i); \
     } \
     extern "C" __global__ void name##_by_warp(const REAL* x, REAL* y, Rows rows, REAL setting) { \
-        by_warp<Accumulator>(x, y, rows, setting); \
+        FOR_EACH_WARP(i, rows.count) reduce_row<Warp, Accumulator>(x, y, rows, setting, i); \
     } \
     extern "C" __global__ void name##_by_block(const REAL* x, REAL* y, Accumulator* parts, Rows rows, \
                                                REAL setting) { \

@@ -43,38 +43,27 @@ struct LogSumExp {
 REDUCTION(var, Moments)
 REDUCTION(logsumexp, LogSumExp)
 
-// Every `stride`-th element of a row, from `first` on; the second operand of the layouts is y.
-__device__ LogSumExp taken(const REAL* x, const Rows& rows, int i, int first, int stride, REAL lowest) {
-    const REAL* row = row_of(x, rows, i);
+template <class Team>
+__device__ void log_softmax_row(const REAL* x, REAL* y, const Rows& rows, REAL lowest, int i) {
+    Offsets row = offsets(rows.kept, i);  // the second operand is y
     LogSumExp mine = LogSumExp::start(lowest);
-    for (int j = first; j < rows.length; j += stride) mine.take(element_of(row, rows, j));
-    return mine;
-}
-
-__device__ void write(const REAL* x, REAL* y, const Rows& rows, int i, int first, int stride, LogSumExp all) {
-    Offsets row = offsets(rows.kept, i);
-    for (int j = first; j < rows.length; j += stride) {
+    for (int j = Team::rank(); j < rows.length; j += Team::size())
+        mine.take(element_of(x + row.of[0], rows, j));
+    LogSumExp all = Team::merged(mine);
+    for (int j = Team::rank(); j < rows.length; j += Team::size()) {
         Offsets element = offsets(rows.reduced, j);
         y[row.of[1] + element.of[1]] = all.log_share(x[row.of[0] + element.of[0]]);
     }
 }
 
 extern "C" __global__ void log_softmax_by_thread(const REAL* x, REAL* y, Rows rows, REAL lowest) {
-    FOR_EACH(i, rows.count) write(x, y, rows, i, 0, 1, taken(x, rows, i, 0, 1, lowest));
+    FOR_EACH(i, rows.count) log_softmax_row<Thread>(x, y, rows, lowest, i);
 }
 
 extern "C" __global__ void log_softmax_by_warp(const REAL* x, REAL* y, Rows rows, REAL lowest) {
-    int lane = threadIdx.x % warp_size;
-    int warps = gridDim.x * blockDim.x / warp_size;
-    for (int i = (blockIdx.x * blockDim.x + threadIdx.x) / warp_size; i < rows.count; i += warps) {
-        LogSumExp all = merged_in_warp(taken(x, rows, i, lane, warp_size, lowest));
-        write(x, y, rows, i, lane, warp_size, all);
-    }
+    FOR_EACH_WARP(i, rows.count) log_softmax_row<Warp>(x, y, rows, lowest, i);
 }
 
 extern "C" __global__ void log_softmax_by_block(const REAL* x, REAL* y, Rows rows, REAL lowest) {
-    for (int i = blockIdx.x; i < rows.count; i += gridDim.x) {
-        LogSumExp all = merged_in_block(taken(x, rows, i, threadIdx.x, blockDim.x, lowest));
-        write(x, y, rows, i, threadIdx.x, blockDim.x, all);
-    }
+    log_softmax_row<Block>(x, y, rows, lowest, blockIdx.x);
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from minigan import devices
 from minigan.core.op import REGISTRY
-from minigan.devices.launch import conv, index, matmul, pad, pool, random, reduce, resize
+from minigan.devices.launch import conv, index, matmul, norm, pad, pool, random, reduce, resize
 from minigan.devices.launch import elementwise as e
 from minigan.devices.launch.kernel import Array
 
@@ -57,6 +57,8 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "mul": e.binary("mul", "arithmetic.cu"),
     "ne": e.binary("ne", "arithmetic.cu", result="b1"),
     "neg": e.unary("neg", "arithmetic.cu"),
+    "normalize": norm.normalize,
+    "normalize_grad": norm.normalize_grad,
     "pow": e.binary("pow_"),
     "reflection_pad2d": pad.padded("reflection_pad2d"),
     "reflection_pad2d_dx": pad.reflection_pad2d_dx,

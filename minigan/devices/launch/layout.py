@@ -76,6 +76,11 @@ def memory(x: Any) -> Any:
     return as_strided(ascending, (extent,), (x.itemsize,))
 
 
+def address(x: Any) -> int:
+    """Where an array begins in its device's memory."""
+    return x.ctypes.data if isinstance(x, np.ndarray) else x.data.ptr
+
+
 def _start(operand: Any) -> int:
     """How far behind the beginning of an operand's memory its first element lies."""
     if not hasattr(operand, "strides") or not operand.size:

@@ -125,12 +125,14 @@ class Rows:
 
     count, length  how many there are, and their elements
     side_by_side   whether neighbouring rows, rather than neighbours in a row, lie together in memory
+    contiguous     whether the rows follow each other in memory, each without gaps
     packed         the structure that kernels take
     """
 
     count: int
     length: int
     side_by_side: bool
+    contiguous: bool
     packed: np.ndarray
 
 
@@ -154,7 +156,7 @@ def plan(count: int, length: int, side_by_side: bool) -> Plan:
         return Plan("by_columns", (tiles, parts), (WARP, COLUMN_WARPS), parts)
     if length <= WARP_LENGTH:
         return Plan("by_warp", blocks_for(count * WARP), (THREADS,))
-    parts = _parts(count, length, BLOCK_PART)
+    parts = parts_of_rows(count, length)
     return Plan("by_block", (count, parts), (THREADS,), parts)
 
 
@@ -165,6 +167,11 @@ def plan_of_rows(count: int, length: int, side_by_side: bool) -> Plan:
     if length <= WARP_LENGTH:
         return Plan("by_warp", blocks_for(count * WARP), (THREADS,))
     return Plan("by_block", (count,), (THREADS,))
+
+
+def parts_of_rows(count: int, length: int) -> int:
+    """How many blocks share each of so many rows."""
+    return _parts(count, length, BLOCK_PART)
 
 
 def _parts(blocks: int, length: int, least: int) -> int:
@@ -184,7 +191,8 @@ def rows_of(name: str, x: Array, axis: Axes, *others: Array) -> Rows:
         sizes = tuple(x.shape[a] for a in axes)
         operands = [_along(array, axes) for array in (x, *others)] if x.size else []
         packed[which] = layout(name, sizes, operands)
-    return Rows(count, length, _step(x, kept) < _step(x, reduced), packed)
+    in_order = kept + reduced == tuple(range(x.ndim)) and bool(x.flags.c_contiguous)
+    return Rows(count, length, _step(x, kept) < _step(x, reduced), in_order, packed)
 
 
 def _along(x: Array, axes: Axes) -> Any:
