@@ -48,7 +48,8 @@ extern "C" __global__ void dropout_masked(const REAL* x, const Word* state, REAL
         for (int i = threadIdx.x; i < tile && first + i < count; i += threads) {
             Word word = words[i % numbers_per_block / 2][i / numbers_per_block];
             Word bits = i % 2 ? word >> 32 : word & 0xFFFFFFFF;
-            y[first + i] = bits >= threshold ? x[first + i] * scale : REAL(0);
+            REAL scaled = x[first + i] * scale;  // also where it is dropped, so that whole warps read
+            y[first + i] = bits >= threshold ? scaled : REAL(0);
         }
         __syncthreads();  // before the next words come
     }
