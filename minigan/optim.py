@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, brief
+from minigan import devices
+from minigan.core.errors import ArgumentError, DeviceError, brief
 from minigan.core.tensor import Array, Tensor
+from minigan.devices.launch import optim as kernels
+from minigan.devices.launch.kernel import Device
 
 
 class Optimizer:
@@ -40,7 +44,7 @@ class Optimizer:
         self.lr = _in_range(type(self).__name__, "lr", lr)
         self.steps = 0
         self.state: dict[str, list[Array]] = {
-            name: [np.zeros_like(p._array) for p in self.params] for name in self.slots
+            name: [np.zeros_like(p._array, order="C") for p in self.params] for name in self.slots
         }
 
     def zero_grad(self) -> None:
@@ -53,15 +57,24 @@ class Optimizer:
         self.steps += 1
         for i, p in enumerate(self.params):
             if p.grad is not None:
-                with np.errstate(all="ignore"):
-                    self.update(
-                        p._array, p.grad._array, *(self.state[name][i] for name in self.slots)
-                    )
+                arrays = (p._array, p.grad._array, *(self.state[name][i] for name in self.slots))
+                if p.device == "cpu":
+                    with np.errstate(all="ignore"):
+                        self.update(*arrays)
+                else:
+                    self.update_on(devices.device(p.device), *arrays)
                 p._version[0] += 1
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """The rule for one parameter, in place."""
         raise NotImplementedError
+
+    def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
+        """The same through a kernel of ours, for a parameter that lives on `device`."""
+        raise DeviceError(
+            f"{type(self).__name__}: there is no kernel for device {device.name!r}; it needs "
+            "parameters on 'cpu'"
+        )
 
     def state_dict(self) -> dict[str, Array]:
         """The count of steps and copies of all arrays, as "momentum.3" for the fourth parameter's."""
@@ -102,6 +115,10 @@ class SGD(Optimizer):
         """w <- w - lr g."""
         w -= self.lr * g
 
+    def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
+        """The same through a kernel."""
+        kernels.sgd(device, w, g, lr=self.lr)
+
 
 class Momentum(Optimizer):
     """v <- m v + g; w <- w - lr v (Polyak 1964; as in PyTorch's SGD with momentum)."""
@@ -118,6 +135,10 @@ class Momentum(Optimizer):
         v *= self.momentum
         v += g
         w -= self.lr * v
+
+    def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
+        """The same through a kernel."""
+        kernels.momentum(device, w, g, *state, lr=self.lr, momentum=self.momentum)
 
 
 class RMSprop(Optimizer):
@@ -138,6 +159,10 @@ class RMSprop(Optimizer):
         s *= self.alpha
         s += (1 - self.alpha) * g * g
         w -= self.lr * g / (np.sqrt(s) + self.eps)
+
+    def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
+        """The same through a kernel."""
+        kernels.rmsprop(device, w, g, *state, lr=self.lr, alpha=self.alpha, eps=self.eps)
 
 
 class Adam(Optimizer):
@@ -161,6 +186,7 @@ class Adam(Optimizer):
         self.betas = _pair_of_betas(betas)
         self.eps = _in_range("Adam", "eps", eps)
         self.state["count"] = [np.zeros((), np.int64) for _ in self.params]
+        self._step: Array | None = None  # a device's memory for what a step's elements share
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """One step of the rule above."""
@@ -175,6 +201,14 @@ class Adam(Optimizer):
         denominator *= 1 / math.sqrt(1 - b2**t)
         denominator += self.eps
         w -= (self.lr / (1 - b1**t)) * m / denominator
+
+    def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
+        """The same through kernels, which count the steps on the device."""
+        if self._step is None:
+            self._step = device.empty(kernels.ADAM_STEP, np.float64)
+        how: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "eps": self.eps}
+        mean, square, count = state
+        kernels.adam(device, w, g, mean, square, count, self._step, **how)
 
 
 def _listed(optimizer: str, params: Iterable[Tensor]) -> list[Tensor]:

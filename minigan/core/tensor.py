@@ -196,8 +196,11 @@ class Tensor:
             raise ArgumentError(
                 f"copy_: source has dtype {array.dtype}; it needs one that fits into {self.dtype}"
             )
+        source_device = source.device if isinstance(source, Tensor) else "cpu"
+        if source_device != self.device:
+            array = devices.moved(array, source_device, self.device)
         try:
-            quietly(np.copyto, self._array, array, casting="same_kind")
+            quietly(devices.write, self._array, self.device, array)
         except ValueError:
             raise ShapeError(
                 f"copy_: source has shape {array.shape}; it needs {self.shape} or a shape that "

@@ -37,3 +37,13 @@ def device(name: str) -> Device:
 def moved(array: Array, source: str, target: str) -> Array:
     """A copy of an array of device `source` as an array of device `target`."""
     return np.array(array, order="C", copy=True)  # the emulator's arrays are NumPy's
+
+
+def write(target: Array, name: str, array: Array) -> None:
+    """Write an array of device `name`, which broadcasts to `target`'s shape, into `target` there."""
+    if name == "cpu":
+        np.copyto(target, array, casting="same_kind")
+        return
+    from minigan.devices.launch.elementwise import assign
+
+    assign(device(name), target, np.broadcast_to(array, target.shape))

@@ -92,8 +92,7 @@ class Module:
     def to(self, target: str | npt.DTypeLike) -> Module:
         """Move everything to a device, or change the dtype of all floating-point tensors, in place."""
         if isinstance(target, str) and target not in ("float32", "float64"):
-            devices.available(target)
-            return self
+            return self._to_device(devices.available(target))
         dtype = np.dtype(target)
         if dtype.kind != "f":
             raise ArgumentError(
@@ -109,6 +108,19 @@ class Module:
                 tensor.requires_grad_(trained)
                 if tensor.grad is not None:
                     tensor.grad = tensor.grad.detach().to(dtype)
+        return self
+
+    def _to_device(self, target: str) -> Module:
+        for _, tensor in self.named_tensors():
+            if tensor.device != target:
+                trained = tensor.requires_grad
+                tensor.requires_grad_(False)
+                tensor._array = devices.moved(tensor._array, tensor.device, target)
+                tensor.device = target
+                tensor._version[0] += 1
+                tensor.requires_grad_(trained)
+                if tensor.grad is not None:
+                    tensor.grad = tensor.grad.detach().to(target)
         return self
 
     def zero_grad(self) -> None:

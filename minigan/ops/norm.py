@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.core.graph import mode
+from minigan.core.graph import mode, no_grad
 from minigan.core.op import op
 from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
@@ -137,12 +135,11 @@ def batch_norm(
     y, batch_mean, r = normalize.with_aux(x, axis=(0, 2, 3), eps=eps)
     # Of a batch in shards, only the first one counts: threads must not race for the statistics.
     if running_mean is not None and running_var is not None and mode.shard == 0:
-        with np.errstate(all="ignore"):
-            variance = (1 / r._array**2 - eps) * (n / (n - 1))
-            _mix(running_mean, batch_mean._array, momentum)
-            _mix(running_var, variance, momentum)
+        with no_grad():
+            _mix(running_mean, batch_mean, momentum)
+            _mix(running_var, (1 / (r * r) - eps) * (n / (n - 1)), momentum)
     return _affine("batch_norm", y, weight, bias)
 
 
-def _mix(running: Tensor, batch: Array, momentum: float) -> None:
-    running.copy_((1 - momentum) * running._array + momentum * batch.reshape(-1))
+def _mix(running: Tensor, batch: Tensor, momentum: float) -> None:
+    running.copy_((1 - momentum) * running + momentum * reshape(batch, shape=(-1,)))

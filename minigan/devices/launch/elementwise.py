@@ -14,7 +14,7 @@ import numpy as np
 
 from minigan.devices.launch.kernel import C_TYPES, Array, Device, Kernel, blocks_for, launch
 from minigan.devices.launch.layout import SIGNATURE as LAYOUT
-from minigan.devices.launch.layout import layout, memory
+from minigan.devices.launch.layout import layout, memory, overlap
 
 Host = Callable[..., Array]
 
@@ -94,6 +94,18 @@ def cast(device: Device, x: Array, *, dtype: np.dtype) -> Array:
             device, kernel, x.dtype, blocks_for(y.size), args, macros={"TO": C_TYPES[dtype.name]}
         )
     return y
+
+
+def assign(device: Device, y: Array, x: Array) -> None:
+    """Write x, which broadcasts to y's shape, into y as y's dtype; either may have strides."""
+    if not y.size:
+        return
+    if overlap(x, y):
+        x = unary("copy", _ARITHMETIC)(device, x)
+    to = "b1" if y.dtype == np.bool_ else y.dtype.str[1:]
+    kernel = Kernel("cast.cu", "assign", f"r:R w:{to} {LAYOUT} i4", _ANY)
+    args = (memory(x), memory(y), layout("assign", y.shape, [x, y]), y.size)
+    launch(device, kernel, x.dtype, blocks_for(y.size), args, macros={"TO": C_TYPES[y.dtype.name]})
 
 
 def contiguous(device: Device, x: Array) -> Array:

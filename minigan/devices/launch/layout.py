@@ -41,7 +41,8 @@ def count_of(operation: str, shape: Sequence[int]) -> int:
 def layout(operation: str, shape: Sequence[int], operands: Sequence[Any]) -> np.ndarray:
     """The Layout by which operands, broadcast to `shape`, are walked; None and numbers take no part.
 
-    A kernel that has it takes `memory(x)` for each operand x. Raises ShapeError for more elements or axes than a kernel counts.
+    A kernel that has it takes `memory(x)` for each operand x. Raises ShapeError for more elements or
+    axes than a kernel counts.
     """
     strides = [_strides(shape, operand) for operand in operands]
     axes = _joined(shape, strides)
@@ -79,6 +80,12 @@ def memory(x: Any) -> Any:
 def address(x: Any) -> int:
     """Where an array begins in its device's memory."""
     return x.ctypes.data if isinstance(x, np.ndarray) else x.data.ptr
+
+
+def overlap(a: Any, b: Any) -> bool:
+    """Whether two arrays of a device may lie in the same memory."""
+    (a_begin, a_size), (b_begin, b_size) = ((address(m), m.nbytes) for m in map(memory, (a, b)))
+    return a_begin < b_begin + b_size and b_begin < a_begin + a_size
 
 
 def _start(operand: Any) -> int:
