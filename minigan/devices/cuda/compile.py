@@ -1,7 +1,8 @@
 """From a .cu file to machine code for a GPU, without a GPU: by NVRTC, NVIDIA's compiler as a library.
 
 What the compiler's assembler (ptxas) says of each kernel comes along: its registers, whether they
-spilled to memory, and its shared memory. These move with the compiler's version, so they are bounds, not constants.
+spilled to memory, and its shared memory. These move with the version of the compiler: they are bounds,
+not constants.
 """
 
 from __future__ import annotations

@@ -23,7 +23,8 @@ namespace {
 std::deque<Region> regions;     // the arguments and the module's variables
 uintptr_t dynamic_shared = 0;   // which region of them is the block's dynamic shared memory
 Traffic traffic;
-bool inside = false;
+bool inside = false;         // a function of the checker is at work
+const char* leaving = nullptr;  // the launch was stopped meanwhile, and this is why
 uint64_t steps = 0, most_steps = 0;
 
 // ---------------------------------------------------------------- who is accessing
@@ -36,6 +37,16 @@ uint32_t current_block = 0;     // number + 1
 std::unordered_map<uintptr_t, Knowledge> published;
 std::unordered_map<unsigned, Knowledge> learnt;  // by the threads of the block, since its last barrier
 Knowledge block_knows;                           // before it
+
+// While one of these exists, the checker is at work. Abandoned halfway, it could leave its tables broken, so
+// whoever wants to stop the launch then waits for its end.
+struct Inside {
+    Inside() { inside = true; }
+    ~Inside() {
+        inside = false;
+        if (leaving) block->abandon(leaving);
+    }
+};
 
 struct Now {
     Access access;
@@ -188,13 +199,17 @@ void check_cell(const Region& region, Cell& cell, const Now& now, Kind kind) {
 
 // ---------------------------------------------------------------- one access
 
+// So far around each array there is nothing else (PADDING in check.py, REDZONE in build.py).
+constexpr size_t harmless = 16 << 10;
+
 Region* region_of(uintptr_t address, unsigned size) {
     for (Region& region : regions)
         if (region.contains(address, address + size)) return &region;
     return nullptr;
 }
 
-void report_stray(uintptr_t address, unsigned size, Kind kind, uintptr_t pc) {
+// Report an access outside everything. False when it is so far outside that it must not be carried out.
+bool report_stray(uintptr_t address, unsigned size, Kind kind, uintptr_t pc) {
     const Region* nearest = nullptr;
     size_t distance = 1 << 20;  // further away, no array is meant
     for (const Region& region : regions) {
@@ -209,6 +224,7 @@ void report_stray(uintptr_t address, unsigned size, Kind kind, uintptr_t pc) {
     else
         report("out-of-bounds", pc, 0, "", "%s of %u bytes, far from all memory that the kernel was given", what,
                size);
+    return nearest && distance < harmless;
 }
 
 // The lanes' stacks and the runtime's own variables are no business of the checker's.
@@ -249,17 +265,14 @@ void check_region(Region& region, uintptr_t address, unsigned size, Kind kind, u
 void access(const void* pointer, unsigned size, Kind kind, uintptr_t pc) {
     auto address = reinterpret_cast<uintptr_t>(pointer);
     if (!block || !block->in_kernel() || is_private(address)) return;
-    inside = true;
-    if (most_steps && ++steps > most_steps) {
-        inside = false;
-        block->abandon("stopped: it has made more accesses to memory than it was allowed");
-    }
+    Inside checker;
+    if (most_steps && ++steps > most_steps) leaving = "stopped: it has made more accesses to memory than it may";
     size_t site = sites.number(pc);
     Region*& region = sites.region(site);
     if (!region || !region->contains(address, address + size)) region = region_of(address, size);
     if (region) check_region(*region, address, size, kind, pc, site);
-    else if (!block->stacks().contains(pointer)) report_stray(address, size, kind, pc);
-    inside = false;
+    else if (!block->stacks().contains(pointer) && !report_stray(address, size, kind, pc))
+        leaving = "stopped before an access to memory that is not there, or not the kernel's";
 }
 
 void fence() { fences[emulator_thread.linear]++; }
@@ -285,6 +298,7 @@ void copy_ends(void* to, unsigned size, uintptr_t pc) {
 // ---------------------------------------------------------------- what the scheduler tells
 
 void block_begins(const Block& b) {
+    leaving = nullptr;
     if (!dynamic_shared && b.dynamic_bytes()) {
         dynamic_shared = reinterpret_cast<uintptr_t>(b.dynamic_shared());
         regions.emplace_back(dynamic_shared, b.dynamic_bytes(), Space::shared, "the dynamic shared memory");
@@ -300,6 +314,7 @@ void block_begins(const Block& b) {
 void block_ends() { traffic.flush(); }
 
 void barrier_passed(const Block& b, unsigned waiting) {
+    Inside checker;
     traffic.flush();
     for (auto& [thread, knowledge] : learnt) block_knows.join(knowledge);
     learnt.clear();
@@ -318,7 +333,7 @@ void barrier_passed(const Block& b, unsigned waiting) {
 }
 
 void warp_synced(const Warp& warp, unsigned mask) {
-    if (!mask) return;
+    Inside checker;
     const Lane& first = *warp.lanes[__builtin_ctz(mask)];
     warps[first.linear / 32].synchronise(mask);
     Knowledge together;
@@ -346,6 +361,7 @@ void warp_op_stuck(const Lane& lane, unsigned missing) {
 }
 
 bool busy() { return inside; }
+void leave_soon(const char* why) { leaving = why; }
 
 }  // namespace emulator::check
 

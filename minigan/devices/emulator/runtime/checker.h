@@ -14,7 +14,8 @@ void block_ends();
 void barrier_passed(const Block& block, unsigned waiting);  // how many of its threads wait at it
 void warp_synced(const Warp& warp, unsigned mask);
 void warp_op_stuck(const Lane& lane, unsigned missing);  // it waits for these, which will not come
-bool busy();                                             // inside the checker, which cannot be abandoned
+bool busy();                       // inside the checker, which cannot be abandoned;
+void leave_soon(const char* why);  // it abandons the block itself as soon as it can
 
 // From kernels: before each access, and at fences. `pc` is the instruction behind the call.
 enum class Kind { read, write, atomic };
@@ -32,6 +33,7 @@ inline void barrier_passed(const Block&, unsigned) {}
 inline void warp_synced(const Warp&, unsigned) {}
 inline void warp_op_stuck(const Lane&, unsigned) {}
 inline bool busy() { return false; }
+inline void leave_soon(const char*) {}
 inline void copy_begins(void*, unsigned, uintptr_t) {}
 inline void copy_ends(void*, unsigned, uintptr_t) {}
 #endif

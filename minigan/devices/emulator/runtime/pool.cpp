@@ -91,9 +91,13 @@ void on_signal(int signal, siginfo_t* info, void* context) {
         redirect(static_cast<ucontext_t*>(context));
         return;
     }
-    if (signal == stop_signal) return;
-    // No kernel's fault: whoever was here before shall have it.
-    sigaction(signal, &previous[signal], nullptr);
+    if (block && block->in_kernel() && signal == stop_signal) return check::leave_soon("stopped");
+    // None of this runtime's kernels: whoever was here before shall have it. That may be another runtime, for
+    // there is one for each mode.
+    const struct sigaction& before = previous[signal];
+    if (before.sa_flags & SA_SIGINFO) before.sa_sigaction(signal, info, context);
+    else if (before.sa_handler == SIG_DFL && signal != stop_signal) sigaction(signal, &before, nullptr);
+    else if (before.sa_handler != SIG_DFL && before.sa_handler != SIG_IGN) before.sa_handler(signal);
 }
 
 void install_handlers() {
