@@ -130,7 +130,8 @@ def test_warps_shuffle_vote_and_reduce(compiled, mode):
             mine[5] = __popc(__ballot_sync(all, lane % 3 == 0));
             mine[6] = __any_sync(all, lane == 31) + 10 * __all_sync(all, lane < 31);
             mine[7] = __reduce_add_sync(all, lane);
-            mine[8] = __syncthreads_count(t % 2) + 1000 * __syncthreads_or(t == 7) + 2000 * __syncthreads_and(t < 7);
+            mine[8] = __syncthreads_count(t % 2) + 1000 * __syncthreads_or(t == 7)
+                + 2000 * __syncthreads_and(t < 7);
         }
         """,
         mode,
@@ -388,7 +389,7 @@ def test_a_launch_that_no_gpu_takes_is_refused(compiled, grid, block, shared, wo
 
 def test_arguments_that_do_not_fit_are_refused(compiled):
     kernel = compiled(NOTHING)["nothing"]
-    with pytest.raises(ArgumentError, match="nothing: argument 1 is 0.5; it needs int32"):
+    with pytest.raises(ArgumentError, match=r"nothing: argument 1 is 0\.5; it needs int32"):
         kernel((1,), (1,), (np.zeros(1, np.float32), 0.5))
     with pytest.raises(ArgumentError, match="order is 'sideways'"):
         kernel((1,), (1,), (np.zeros(1, np.float32), 1), order="sideways")
@@ -408,9 +409,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 def test_a_missing_compiler_is_one_sentence(compiled, monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    with pytest.raises(
-        DeviceError, match="needs a C.. compiler, and no-such-compiler is not there"
-    ):
+    with pytest.raises(DeviceError, match="compiler, and no-such-compiler is not there"):
         compiled(NOTHING)
 
 
@@ -449,7 +448,7 @@ def test_a_kernel_that_never_ends_is_stopped(compiled, mode):
     for name in module.kernels:
         start = time.monotonic()
         if mode == "fast":
-            with pytest.raises(KernelError, match="stopped after 0.3 seconds"):
+            with pytest.raises(KernelError, match=r"stopped after 0\.3 seconds"):
                 module[name]((4,), (32,), (y,), seconds=0.3)
         else:
             report = module[name]((4,), (32,), (y,), seconds=0.3)
