@@ -38,6 +38,7 @@ def test_the_version_needs_no_heavy_import():
         ["deblur", "train"],
         ["deblur", "restore"],
         ["deblur", "evaluate"],
+        ["doctor"],
         ["gan"],
         ["gan", "train"],
         ["gan", "sample"],
