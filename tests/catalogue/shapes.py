@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.errors import ArgumentError, DeviceError, ShapeError
 
 from .draws import Call, seeds, shapes, spaced
 from .entry import Bad, adjoint, describe
@@ -175,4 +175,12 @@ describe(
     lambda grad, index, input_shape: adjoint(lambda x: got(x, index), input_shape, grad),
     "PyTorch's is not public",
     Bad(Call((ones(2),), {"index": (0,)}), ArgumentError, ["getitem_dx", "input_shape", "missing"]),
+)
+
+describe(
+    "transfer",
+    st.composite(lambda draw: one(draw, draw(shapes(0, 3)), device="cpu", source="cpu"))(),
+    lambda x, device, source: x + 0,
+    lambda x, device, source: x.clone(),
+    Bad(Call((ones(2),), {"device": "tpu", "source": "cpu"}), DeviceError, ["'tpu'", "cpu"]),
 )

@@ -50,19 +50,8 @@ const char* emulator_signature(void (*)(Args...)) {
     return text;
 }
 
-// Makes room for the shared arrays on this thread of the host. Before version 2.40, glibc's descriptors lose
-// the contents of vector registers when a thread's first access makes room (its bug 31372); a call that
-// the compiler cannot see into keeps nothing in them.
-#ifdef EMULATOR_CHECK
-inline void emulator_make_room() {}
-#else
-static thread_local volatile char emulator_first_access;
-__attribute__((noipa)) static void emulator_make_room() { emulator_first_access = 0; }
-#endif
-
 template <class... Args, size_t... I>
 EMULATOR_PLAIN inline void emulator_apply(void (*kernel)(Args...), void** args, std::index_sequence<I...>) {
-    emulator_make_room();
     kernel(*static_cast<std::remove_cv_t<Args>*>(args[I])...);
 }
 template <class... Args>
