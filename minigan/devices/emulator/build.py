@@ -46,6 +46,8 @@ _KERNEL_MODE = {
         *("-fsanitize=thread", "-fsanitize=bounds", "--param=tsan-instrument-func-entry-exit=0"),
         # One source access, one access: a wider one made of several would hide a fault, or count less.
         *("-fno-tree-vectorize", "-fno-store-merging", "-fno-inline-small-functions"),
+        "-fno-tree-loop-im",
+        *("-fno-builtin-memset", "-fno-builtin-memcpy", "-fno-builtin-memmove"),  # see language.h
     ],
 }
 _RUNTIME_MODE = {"fast": ["-O2"], "check": ["-O2", "-g", "-DEMULATOR_CHECK"]}

@@ -2,13 +2,22 @@
 // there too; when checking there is one thread, and the checker is told of each.
 #pragma once
 
-extern "C" void emulator_atomic(void* address, int size, const void* where);
+#include <type_traits>
+
+extern "C" void emulator_atomic(void* address, int size, int only_writes, const void* where);
+
+// What atomicExch does; by its type the checker knows that the value before need not have been set.
+template <class T>
+struct EmulatorReplace {
+    T value;
+    EMULATOR_PLAIN T operator()(T) const { return value; }
+};
 
 // Replace *p by function(*p) in one step, and give back what was there.
 #ifdef EMULATOR_CHECK
 template <class T, class Function>
 __attribute__((noinline, no_sanitize("thread"))) T emulator_exchange(T* p, Function function) {
-    emulator_atomic(p, sizeof(T), __builtin_return_address(0));
+    emulator_atomic(p, sizeof(T), std::is_same_v<Function, EmulatorReplace<T>>, __builtin_return_address(0));
     T before = *p;
     *p = function(before);
     return before;
@@ -29,7 +38,7 @@ inline T emulator_exchange(T* p, Function function) {
 #define EMULATOR_ATOMICS(T) \
     EMULATOR_ATOMIC T atomicAdd(T* p, T v) { return emulator_exchange(p, [=](T x) { return static_cast<T>(x + v); }); } \
     EMULATOR_ATOMIC T atomicSub(T* p, T v) { return emulator_exchange(p, [=](T x) { return static_cast<T>(x - v); }); } \
-    EMULATOR_ATOMIC T atomicExch(T* p, T v) { return emulator_exchange(p, [=](T) { return v; }); } \
+    EMULATOR_ATOMIC T atomicExch(T* p, T v) { return emulator_exchange(p, EmulatorReplace<T>{v}); } \
     EMULATOR_ATOMIC T atomicMin(T* p, T v) { return emulator_exchange(p, [=](T x) { return v < x ? v : x; }); } \
     EMULATOR_ATOMIC T atomicMax(T* p, T v) { return emulator_exchange(p, [=](T x) { return x < v ? v : x; }); }
 

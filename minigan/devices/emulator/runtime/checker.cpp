@@ -1,6 +1,6 @@
 // The checker: looks at every access that a kernel makes to memory, and counts what it costs.
 //
-// For each word the checker remembers who wrote it last and who has read it since, and when (memory.h). Two
+// For each word the checker remembers who wrote it last, who has read it since, and when (memory.h). Two
 // accesses of different threads, one of them a write and not both atomic, with nothing that puts them
 // in order (order.h), are a race, whichever of them happened to come first here. That makes it
 // independent of the order in which threads take turns (happens-before, Lamport 1978; with epochs in
@@ -30,7 +30,12 @@ uint64_t steps = 0, most_steps = 0;
 // ---------------------------------------------------------------- who is accessing
 
 std::vector<WarpClocks> warps;  // of the current block
-std::vector<uint16_t> fences;   // executed by each of its threads
+struct Fences {
+    uint16_t count = 0;
+    uint32_t interval = 0;  // of the last one
+};
+std::vector<Fences> fences;     // executed by each of its threads
+bool fenced = false;            // any of them, since the last barrier
 uint32_t current_block = 0;     // number + 1
 
 // By the address of the atomic: what those who fenced before they changed it had done.
@@ -51,14 +56,17 @@ struct Inside {
 struct Now {
     Access access;
     size_t lane;
-    const uint16_t* known;  // of the other lanes' clocks
+    const uint16_t* known;  // of the other lanes
 };
+
+inline bool reads(Kind kind) { return kind != Kind::write && kind != Kind::atomic_write; }
+inline bool writes(Kind kind) { return kind != Kind::read && kind != Kind::atomic_read; }
 
 inline Now now_at(size_t site, Kind kind) {
     size_t thread = emulator_thread.linear, lane = thread % 32;
     const WarpClocks& warp = warps[thread / 32];
-    Access access(current_block, block->barriers(), thread, warp.clock[lane], fences[thread], site,
-                  kind == Kind::atomic);
+    Access access(current_block, block->barriers(), thread, warp.clock, fences[thread].count, site,
+                  kind >= Kind::atomic);
     return {access, lane, warp.known[lane]};
 }
 
@@ -110,54 +118,69 @@ Sites sites;
 
 // ---------------------------------------------------------------- order
 
-bool has_learnt(const Access& a) {
+bool find_learnt(const Access& a) {
     if (block_knows.covers(a)) return true;
     auto mine = learnt.find(emulator_thread.linear);
     return mine != learnt.end() && mine->second.covers(a);
 }
+
+inline bool has_learnt(const Access& a) { return !published.empty() && find_learnt(a); }
 
 inline __attribute__((always_inline)) bool before(const Access& a, const Now& now) {
     if (a.block() == now.access.block()) {
         if (!a.same_interval(now.access) || a.thread() == now.access.thread()) return true;
         if (a.same_warp(now.access) && now.known[a.thread() % 32] >= a.clock()) return true;
     }
-    return !published.empty() && has_learnt(a);
+    return has_learnt(a);
 }
 
-// A read since the last write that is not before now, or null.
-const Access* unordered_read(const Cell& cell, const Now& now) {
-    const Access& r = cell.read;
-    if (!r) return nullptr;
-    if (!r.same_interval(now.access)) {
-        if (!before(r, now)) return &r;
+// Whom to name, where several have accessed.
+const Access* somebody_else(const Cell& cell, const Now& now) {
+    bool own = cell.latest.thread() == now.access.thread();
+    return own && cell.elsewhere.same_interval(now.access) ? &cell.elsewhere : &cell.latest;
+}
+
+// One of the accesses that the cell remembers beside the last write and that is not before now, or null.
+// What fences and atomic operations put in order is told by the latest, which then stands for all.
+const Access* unordered(const Cell& cell, const Now& now) {
+    const Access& l = cell.latest;
+    if (!l) return nullptr;
+    if (!l.same_interval(now.access)) {
+        if (!before(l, now)) return &l;
     } else if (cell.other_warps) {
-        return &r;
-    } else if (!r.same_warp(now.access)) {
-        if (!before(r, now)) return &r;
+        if (!has_learnt(l)) return somebody_else(cell, now);
+    } else if (!l.same_warp(now.access)) {
+        if (!before(l, now)) return &l;
     } else {
         for (unsigned i = 0; i < 32; i++)
-            if (cell.lanes >> i & 1 && i != now.lane && now.known[i] < r.clock()) return &r;
+            if (cell.lanes >> i & 1 && i != now.lane && now.known[i] < l.clock() && !has_learnt(l))
+                return somebody_else(cell, now);
     }
-    const Access& e = cell.read_elsewhere;
+    const Access& e = cell.elsewhere;
     return e && !before(e, now) ? &e : nullptr;
 }
 
-void remember_read(Cell& cell, const Now& now) {
-    Access& r = cell.read;
-    if (!r.same_interval(now.access)) {
-        if (r && r.block() != now.access.block()) cell.read_elsewhere = r;
-        r = now.access;
+inline __attribute__((always_inline)) void remember(Cell& cell, const Now& now) {
+    Access &l = cell.latest, &e = cell.elsewhere;
+    if (!l.same_interval(now.access)) {
+        if (l && l.block() != now.access.block()) e = l;
         cell.lanes = 1u << now.lane;
         cell.other_warps = false;
-    } else if (!r.same_warp(now.access)) {
-        cell.other_warps = true;
     } else {
-        if (r.clock() != now.access.clock())  // those whom this lane has seen need no remembering
-            for (unsigned i = 0; i < 32; i++)
-                if (now.known[i] >= r.clock()) cell.lanes &= ~(1u << i);
-        cell.lanes |= 1u << now.lane;
-        r = now.access.with_clock(std::max(r.clock(), now.access.clock()));
+        if (l.thread() != now.access.thread()) {
+            bool named = e.same_interval(l) ? e.thread() != now.access.thread() : e && e.block() != l.block();
+            if (!named) e = l;
+        }
+        if (!l.same_warp(now.access)) {
+            cell.other_warps = true;
+        } else {
+            if (l.clock() != now.access.clock())  // those whom this lane has seen need no remembering
+                for (unsigned i = 0; i < 32; i++)
+                    if (now.known[i] >= l.clock()) cell.lanes &= ~(1u << i);
+            cell.lanes |= 1u << now.lane;
+        }
     }
+    l = now.access;
 }
 
 // ---------------------------------------------------------------- one cell
@@ -171,30 +194,44 @@ void report_race(const Region& region, const Now& now, const char* then, const A
            region.name.c_str(), first, who);
 }
 
-void check_cell(const Region& region, Cell& cell, const Now& now, Kind kind) {
-    static const char* const names[] = {"read", "write", "atomic write"};
-    bool shared = region.space == Space::shared;
+// Whether an access of this kind may race with those that the cell remembers beside the last write: reads do
+// not race with reads, nor atomic operations with each other. A plain write after one's own atomic operation
+// follows all that this has seen, as when the last block of all sets a counter back.
+inline __attribute__((always_inline)) bool may_race(const Cell& cell, const Now& now, Kind kind) {
+    const Access &w = cell.write, &me = now.access;
+    bool atomics = w.atomic() && cell.latest.atomic();
+    if (kind == Kind::read) return atomics;
+    if (kind == Kind::write) return !atomics || w.block() != me.block() || w.thread() != me.thread();
+    return kind != Kind::atomic_read && !cell.latest.atomic();
+}
+
+inline __attribute__((always_inline)) void check_cell(const Region& region, Cell& cell, const Now& now, Kind kind) {
+    static const char* const names[] = {"read", "write", "atomic write", "atomic read", "atomic write"};
+    bool shared = region.space == Space::shared, atomic = now.access.atomic();
     const Access& w = cell.write;
     if (shared) {  // each block has its own: what earlier ones did there is gone
-        if (cell.write.block() != now.access.block()) cell.write = Access{};
-        if (cell.read.block() != now.access.block()) cell.read = Access{};
+        if (cell.write.block() != now.access.block()) cell.write = Access{}, cell.copying = false;
+        if (cell.latest.block() != now.access.block()) cell.latest = cell.elsewhere = Access{};
     }
     if (cell.copying)
         report("async-copy", sites.pc(now.access.site()), sites.pc(w.site()), "",
                "%s of %s while an asynchronous copy to it may still be under way", names[int(kind)],
                region.name.c_str());
-    else if (w && !(w.atomic() && now.access.atomic()) && !before(w, now))
+    else if (w && !(w.atomic() && atomic) && !before(w, now))
         report_race(region, now, names[int(kind)], w, w.atomic() ? "atomic write" : "write");
-    if (kind == Kind::read) {
-        if (shared && !w)
-            report("uninitialised", sites.pc(now.access.site()), 0, "",
-                   "read of %s, which no thread of the block has written", region.name.c_str());
-        remember_read(cell, now);
-        return;
+    if (shared && reads(kind) && !w)
+        report("uninitialised", sites.pc(now.access.site()), 0, "",
+               "%s of %s, which no thread of the block has written", names[int(kind)], region.name.c_str());
+    if (may_race(cell, now, kind))
+        if (const Access* a = unordered(cell, now))
+            report_race(region, now, names[int(kind)], *a, a->atomic() ? "atomic write" : "read");
+    if (kind == Kind::write) {
+        cell.latest = cell.elsewhere = Access{};
+    } else if (kind != Kind::atomic_read || !cell.latest || cell.latest.atomic()) {
+        if (atomic != cell.latest.atomic()) cell.latest = cell.elsewhere = Access{};
+        remember(cell, now);
     }
-    if (const Access* r = unordered_read(cell, now)) report_race(region, now, names[int(kind)], *r, "read");
-    cell.write = now.access;
-    cell.read = cell.read_elsewhere = Access{};
+    if (writes(kind)) cell.write = now.access;
 }
 
 // ---------------------------------------------------------------- one access
@@ -216,7 +253,7 @@ bool report_stray(uintptr_t address, unsigned size, Kind kind, uintptr_t pc) {
         size_t d = address < region.begin ? region.begin - address : address + size - region.end;
         if (d < distance) distance = d, nearest = &region;
     }
-    const char* what = kind == Kind::read ? "read" : "write";
+    const char* what = writes(kind) ? "write" : "read";
     if (nearest)
         report("out-of-bounds", pc, 0, "", "%s of %u bytes, %zu bytes %s of %s, which has %zu bytes", what, size,
                distance, address < nearest->begin ? "before the beginning" : "past the end", nearest->name.c_str(),
@@ -235,25 +272,28 @@ bool is_private(uintptr_t address) {
 }
 
 // An atomic operation makes known what its thread did before a fence, and learns what others made known there.
-void exchange_knowledge(uintptr_t address, const Now& now) {
+void exchange_knowledge(uintptr_t address, const Now& now, Kind kind) {
+    unsigned thread = now.access.thread();
     auto there = published.find(address);
-    if (there != published.end()) learnt[now.access.thread()].join(there->second);
-    if (!now.access.fences()) return;
+    if (there != published.end()) learnt[thread].join(there->second);
+    const Fences& mine = fences[thread];
+    if (!mine.count || !writes(kind)) return;
     Knowledge& here = published[address];
-    here.add(now.access);
+    here.add_fences(current_block, thread, mine.count);
+    here.add_interval(current_block, mine.interval);  // its fence holds for what the block's barriers showed it
     here.join(block_knows);
-    auto mine = learnt.find(now.access.thread());
-    if (mine != learnt.end()) here.join(mine->second);
+    here.join(learnt[thread]);
+    learnt[thread].join(here);
 }
 
 void check_region(Region& region, uintptr_t address, unsigned size, Kind kind, uintptr_t pc, size_t site) {
     if (address & (size - 1))  // sizes are powers of two
         report("misaligned", pc, 0, "", "%u bytes of %s at an address that is no multiple of %u", size,
                region.name.c_str(), size);
-    if (kind != Kind::read && region.space == Space::constant)
+    if (writes(kind) && region.space == Space::constant)
         report("const-write", pc, 0, "", "write to %s, which is const", region.name.c_str());
     Now now = now_at(site, kind);
-    if (kind == Kind::atomic) exchange_knowledge(address, now);
+    if (kind >= Kind::atomic) exchange_knowledge(address, now, kind);
     else
         traffic.count(site, pc, now.access.thread(), address, size, kind == Kind::write,
                       region.space == Space::shared);
@@ -275,7 +315,12 @@ void access(const void* pointer, unsigned size, Kind kind, uintptr_t pc) {
         leaving = "stopped before an access to memory that is not there, or not the kernel's";
 }
 
-void fence() { fences[emulator_thread.linear]++; }
+void fence() {
+    Fences& mine = fences[emulator_thread.linear];
+    mine.count++;
+    mine.interval = block->barriers();
+    fenced = true;
+}
 
 void copy_begins(void* to, unsigned size, uintptr_t pc) {
     access(to, size, Kind::write, pc);
@@ -306,7 +351,8 @@ void block_begins(const Block& b) {
     current_block = b.number() + 1;
     warps.resize((b.lanes().size() + 31) / 32);
     for (WarpClocks& warp : warps) warp.reset();
-    fences.assign(b.lanes().size(), 0);
+    fences.assign(b.lanes().size(), Fences{});
+    fenced = false;
     learnt.clear();
     block_knows = Knowledge();
 }
@@ -318,6 +364,11 @@ void barrier_passed(const Block& b, unsigned waiting) {
     traffic.flush();
     for (auto& [thread, knowledge] : learnt) block_knows.join(knowledge);
     learnt.clear();
+    if (fenced)
+        for (size_t i = 0; i < fences.size(); i++) block_knows.add_fences(current_block, i, fences[i].count);
+    fenced = false;
+    for (WarpClocks& warp : warps)
+        if (warp.clock > UINT16_MAX / 2) warp.reset();  // the barrier's order comes before the warp's
     const char* place = nullptr;
     for (const Lane& lane : b.lanes()) {
         if (lane.state != State::at_barrier || lane.barrier != b.barriers()) continue;
@@ -332,21 +383,21 @@ void barrier_passed(const Block& b, unsigned waiting) {
                waiting, total - waiting);
 }
 
-void warp_synced(const Warp& warp, unsigned mask) {
+void warp_met(const Warp& warp, unsigned mask, bool orders) {
     Inside checker;
     const Lane& first = *warp.lanes[__builtin_ctz(mask)];
-    warps[first.linear / 32].synchronise(mask);
+    if (orders) warps[first.linear / 32].synchronise(mask);
     Knowledge together;
     for (unsigned i = 0; i < 32; i++) {
         if (!(mask >> i & 1)) continue;
         const Lane& lane = *warp.lanes[i];
         if (strcmp(first.place, lane.place))
-            report("warp-divergence", 0, 0, first.place, "some lanes of the warp are at this operation and others at %s",
-                   lane.place);
+            report("warp-divergence", 0, 0, first.place,
+                   "some lanes of the warp are at this operation and others at %s", lane.place);
         auto found = learnt.find(lane.linear);
         if (found != learnt.end()) together.join(found->second);
     }
-    if (together.empty()) return;
+    if (!orders || together.empty()) return;
     for (unsigned i = 0; i < 32; i++)
         if (mask >> i & 1) learnt[warp.lanes[i]->linear] = together;
 }

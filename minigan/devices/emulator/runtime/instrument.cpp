@@ -5,6 +5,7 @@
 #include "findings.h"
 
 #include <cstdio>
+#include <cstring>
 
 using emulator::check::access;
 using emulator::check::Kind;
@@ -18,20 +19,13 @@ using emulator::check::Kind;
 #define ACCESS(name, size) \
     KERNEL_API void __tsan_read##name(void* p) { access(p, size, Kind::read, WHERE); } \
     KERNEL_API void __tsan_write##name(void* p) { access(p, size, Kind::write, WHERE); }
-#define UNALIGNED_ACCESS(size) \
-    KERNEL_API void __tsan_unaligned_read##size(void* p) { access(p, size, Kind::read, WHERE); } \
-    KERNEL_API void __tsan_unaligned_write##size(void* p) { access(p, size, Kind::write, WHERE); }
 ACCESS(1, 1)
 ACCESS(2, 2)
 ACCESS(4, 4)
 ACCESS(8, 8)
 ACCESS(16, 16)
-UNALIGNED_ACCESS(2)
-UNALIGNED_ACCESS(4)
-UNALIGNED_ACCESS(8)
-UNALIGNED_ACCESS(16)
 
-// Structures of other sizes: in pieces of at most 4 bytes.
+// Structures of other sizes, or less aligned than their size would have it: in pieces of at most 4 bytes.
 static void access_range(char* p, size_t size, Kind kind, uintptr_t pc) {
     for (size_t done = 0; done < size;) {
         size_t piece = size - done >= 4 && (reinterpret_cast<uintptr_t>(p) + done) % 4 == 0 ? 4 : 1;
@@ -41,6 +35,25 @@ static void access_range(char* p, size_t size, Kind kind, uintptr_t pc) {
 }
 KERNEL_API void __tsan_read_range(void* p, size_t n) { access_range(static_cast<char*>(p), n, Kind::read, WHERE); }
 KERNEL_API void __tsan_write_range(void* p, size_t n) { access_range(static_cast<char*>(p), n, Kind::write, WHERE); }
+
+#define UNALIGNED_ACCESS(size) \
+    KERNEL_API void __tsan_unaligned_read##size(char* p) { access_range(p, size, Kind::read, WHERE); } \
+    KERNEL_API void __tsan_unaligned_write##size(char* p) { access_range(p, size, Kind::write, WHERE); }
+UNALIGNED_ACCESS(2)
+UNALIGNED_ACCESS(4)
+UNALIGNED_ACCESS(8)
+UNALIGNED_ACCESS(16)
+
+// Calls of the C library's functions, which no compiler instruments (language.h).
+KERNEL_API void* emulator_memset(char* to, int value, size_t n) {
+    access_range(to, n, Kind::write, WHERE);
+    return memset(to, value, n);
+}
+KERNEL_API void* emulator_memcpy(char* to, char* from, size_t n) {
+    access_range(from, n, Kind::read, WHERE);
+    access_range(to, n, Kind::write, WHERE);
+    return memmove(to, from, n);
+}
 
 KERNEL_API void __tsan_init() {}
 KERNEL_API void __tsan_func_entry(void*) {}
@@ -67,11 +80,11 @@ KERNEL_API void __tsan_vptr_read(void**) {}
     }
 #define ATOMICS(bits, T) \
     KERNEL_API T __tsan_atomic##bits##_load(const volatile T* p, int) { \
-        access(const_cast<T*>(p), sizeof(T), Kind::atomic, WHERE); \
+        access(const_cast<T*>(p), sizeof(T), Kind::atomic_read, WHERE); \
         return *p; \
     } \
     KERNEL_API void __tsan_atomic##bits##_store(volatile T* p, T v, int) { \
-        access(const_cast<T*>(p), sizeof(T), Kind::atomic, WHERE); \
+        access(const_cast<T*>(p), sizeof(T), Kind::atomic_write, WHERE); \
         *p = v; \
     } \
     EXCHANGE(bits, T, exchange, v) \
@@ -92,8 +105,8 @@ KERNEL_API void __tsan_atomic_signal_fence(int) {}
 
 // ---------------------------------------------------------------- what our headers call
 
-KERNEL_API void emulator_atomic(void* p, int size, const void* where) {
-    access(p, size, Kind::atomic, reinterpret_cast<uintptr_t>(where));
+KERNEL_API void emulator_atomic(void* p, int size, int only_writes, const void* where) {
+    access(p, size, only_writes ? Kind::atomic_write : Kind::atomic, reinterpret_cast<uintptr_t>(where));
 }
 KERNEL_API void emulator_fence() { emulator::check::fence(); }
 

@@ -39,6 +39,14 @@
 // Functions of ours inside a kernel: what they read and write is no access of the kernel's.
 #define EMULATOR_PLAIN __attribute__((no_sanitize("thread", "undefined")))
 
+#ifdef EMULATOR_CHECK  // where a kernel calls these, the checker is to know
+extern "C" {
+void* memset(void*, int, size_t) __asm__("emulator_memset");
+void* memcpy(void* __restrict, const void* __restrict, size_t) __asm__("emulator_memcpy");
+void* memmove(void*, const void*, size_t) __asm__("emulator_memcpy");
+}
+#endif
+
 #include "thread.h"
 
 #define threadIdx (emulator_thread.thread)

@@ -9,14 +9,16 @@
 
 namespace emulator::check {
 
-// The last write, and enough of the reads since then to recognise any that a later write races with.
-struct Cell {
+// The last write, and those accesses that race with others but not among themselves: either the reads since
+// the last write, or the atomic operations since anything else. Enough of them is remembered to recognise
+// any that a later access races with.
+struct alignas(64) Cell {  // one cache line
     Access write;
-    Access read;            // the latest; in its interval have read, besides:
-    Access read_elsewhere;  // somebody of another block, before
-    uint32_t lanes;         // these lanes of the same warp
-    bool other_warps;       // lanes of other warps of the block
-    bool copying;           // an asynchronous copy to here was begun, and not waited for
+    Access latest;     // of those; in its interval there were, besides:
+    Access elsewhere;  // one of another block, before; or else one of another thread of that interval
+    uint32_t lanes;    // some by these lanes of the same warp
+    bool other_warps;  // some by other warps of the block
+    bool copying;      // an asynchronous copy to here was begun, and not waited for
 };
 
 enum class Space : int { global, constant, shared };

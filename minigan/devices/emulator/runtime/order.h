@@ -1,8 +1,9 @@
 // Which of two accesses to memory comes first: the happens-before relation of a CUDA kernel.
 //
-// Four things put accesses of different threads in order: a barrier (for the block), a synchronisation of
-// the warp (for the lanes that its mask names), a fence followed by an atomic operation that another
-// thread's atomic operation sees, and any chain of these.
+// Four things put accesses of different threads in order: a barrier (for the block), __syncwarp (for the
+// lanes that its mask names), a fence followed by an atomic operation that another thread's atomic
+// operation sees, and any chain of these. Shuffles and votes do not: they "do not imply a memory barrier"
+// (CUDA C++ Programming Guide, "Warp Vote Functions", "Warp Shuffle Functions").
 #pragma once
 
 #include <algorithm>
@@ -25,7 +26,7 @@ class Access {
     uint32_t block() const { return when_; }           // its number + 1
     uint32_t interval() const { return when_ >> 32; }  // how many barriers the block had passed
     uint16_t thread() const { return who_; }           // number in the block
-    uint16_t clock() const { return who_ >> 16; }      // of the lane: goes up with each synchronisation of its warp
+    uint16_t clock() const { return who_ >> 16; }      // of the warp: goes up with each synchronisation in it
     uint16_t fences() const { return who_ >> 32; }     // how many fences the thread had executed
     uint16_t site() const { return who_ >> 48 & 0x7fff; }  // number of the instruction
     bool atomic() const { return who_ >> 63; }
@@ -44,31 +45,27 @@ class Access {
 };
 static_assert(sizeof(Access) == 16);
 
-// The order that its synchronisations give to the lanes of one warp: a vector clock for each lane.
+// The order that its synchronisations give to the lanes of one warp: a vector clock for each lane. All
+// lanes read the same clock, so that of several accesses the latest can stand for all.
 struct WarpClocks {
-    uint16_t clock[32];       // each lane's own
     uint16_t known[32][32];   // known[a][b]: the clock up to which lane a has seen lane b
-    uint16_t latest;
+    uint16_t clock;           // at its end it stays there: then faults are missed, and none invented
 
     void reset() {
-        std::fill(std::begin(clock), std::end(clock), uint16_t{1});
         memset(known, 0, sizeof known);
-        latest = 1;
+        clock = 1;
     }
 
     void synchronise(unsigned mask) {
         uint16_t joined[32] = {};
         for (unsigned i = 0; i < 32; i++) {
             if (!(mask >> i & 1)) continue;
-            known[i][i] = clock[i];
+            known[i][i] = clock;
             for (unsigned j = 0; j < 32; j++) joined[j] = std::max(joined[j], known[i][j]);
         }
-        latest++;
-        for (unsigned i = 0; i < 32; i++) {
-            if (!(mask >> i & 1)) continue;
-            memcpy(known[i], joined, sizeof joined);
-            clock[i] = latest;
-        }
+        for (unsigned i = 0; i < 32; i++)
+            if (mask >> i & 1) memcpy(known[i], joined, sizeof joined);
+        if (clock < UINT16_MAX) clock++;
     }
 };
 
@@ -77,10 +74,10 @@ class Knowledge {
   public:
     bool empty() const { return intervals_.empty() && fences_.empty(); }
 
-    // All that `a`'s block did before a's interval, and all that its thread did before a's last fence.
-    void add(const Access& a) {
-        raise(intervals_[a.block()], a.interval());
-        raise(fences_[thread_key(a)], a.fences());
+    // All that a block did before it passed so many barriers, and all that a thread did before so many fences.
+    void add_interval(uint32_t block, uint32_t barriers) { raise(intervals_[block], barriers); }
+    void add_fences(uint32_t block, unsigned thread, uint32_t fences) {
+        raise(fences_[thread_key(block, thread)], fences);
     }
     void join(const Knowledge& other) {
         for (auto& [block, interval] : other.intervals_) raise(intervals_[block], interval);
@@ -89,12 +86,12 @@ class Knowledge {
     bool covers(const Access& a) const {
         auto block = intervals_.find(a.block());
         if (block != intervals_.end() && a.interval() < block->second) return true;
-        auto thread = fences_.find(thread_key(a));
+        auto thread = fences_.find(thread_key(a.block(), a.thread()));
         return thread != fences_.end() && a.fences() < thread->second;
     }
 
   private:
-    static uint64_t thread_key(const Access& a) { return uint64_t{a.block()} << 16 | a.thread(); }
+    static uint64_t thread_key(uint32_t block, unsigned thread) { return uint64_t{block} << 16 | thread; }
     static void raise(uint32_t& value, uint32_t to) { value = std::max(value, to); }
 
     std::unordered_map<uint32_t, uint32_t> intervals_;

@@ -10,14 +10,14 @@ __thread EmulatorThread emulator_thread __attribute__((tls_model("initial-exec")
 // As kernels see it (warp.h).
 struct EmulatorWarpOp {
     void (*complete)(EmulatorWarpOp* const (&lanes)[32]);
-    bool exchanges;
+    bool exchanges, gathers;
 };
 
 namespace emulator {
 
 __thread Block* block __attribute__((tls_model("initial-exec"))) = nullptr;
 
-constexpr size_t margin = 4096;  // around dynamic shared memory, where the checker sees strays
+constexpr size_t margin = check::enabled ? 64 << 10 : 4096;  // around dynamic shared memory, where the checker sees strays
 
 Block::Block() : stacks_(lane_main) {}
 
@@ -244,7 +244,7 @@ void Block::warp_op(EmulatorWarpOp* op, unsigned mask, const char* place) {
     lane.place = place;
     lane.state = State::at_warp_op;
     lane.warp->arrived |= bit;
-    if (!(mask & bit)) {
+    if (!(mask & bit) && !op->gathers) {
         check::warp_op_stuck(lane, bit);
         if (!check::enabled) abandon("a warp operation's mask leaves out the thread that calls it");
         lane.mask = mask |= bit;
@@ -274,12 +274,33 @@ bool Block::complete_warp_op(Warp& warp, unsigned mask) {
     for (int i = 0; i < 32; i++)
         if (ops[i]) warp.lanes[i]->state = State::ready;
     warp.arrived &= ~wanted;
-    check::warp_synced(warp, wanted);
+    check::warp_met(warp, wanted, !some.op->exchanges);
     return true;
+}
+
+// Lanes at __activemask() wait for all others of their warp that may come the same way: let them go.
+bool Block::release_gathered() {
+    for (Warp& warp : warps_) {
+        for (Lane* lane : warp.lanes) {
+            if (!lane || lane->state != State::at_warp_op || !lane->op->gathers) continue;
+            unsigned together = 0;
+            for (int i = 0; i < 32; i++) {
+                const Lane* other = warp.lanes[i];
+                if (other && other->state == State::at_warp_op && other->op->gathers &&
+                    !strcmp(other->place, lane->place))
+                    together |= 1u << i;
+            }
+            for (int i = 0; i < 32; i++)
+                if (together >> i & 1) warp.lanes[i]->mask = together;
+            return complete_warp_op(warp, together);
+        }
+    }
+    return false;
 }
 
 // All lanes wait, and not all at the barrier: some wait for lanes of their warp that will not come.
 bool Block::resolve_deadlock() {
+    if (release_gathered()) return true;
     for (Warp& warp : warps_) {
         for (Lane* lane : warp.lanes) {
             if (!lane || lane->state != State::at_warp_op) continue;
@@ -322,7 +343,6 @@ KERNEL_API int emulator_barrier_count(const char* place, int predicate) {
 KERNEL_API void emulator_warp_op(EmulatorWarpOp* op, unsigned mask, const char* place) {
     emulator::block->warp_op(op, mask, place);
 }
-KERNEL_API unsigned emulator_active_lanes() { return emulator::block->current().warp->running; }
 KERNEL_API void* emulator_dynamic_shared() { return emulator::block->dynamic_shared(); }
 #ifndef EMULATOR_CHECK
 KERNEL_API void emulator_fence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }

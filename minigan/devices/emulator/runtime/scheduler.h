@@ -96,6 +96,7 @@ class Block {
     void release_barrier();
     bool complete_warp_op(Warp& warp, unsigned mask);
     void retire(Lane& lane);
+    bool release_gathered();
     bool resolve_deadlock();
 
     const Task* task_ = nullptr;

@@ -11,7 +11,8 @@ using EmulatorLanes = EmulatorWarpOp* const (&)[32];  // by number; null for a l
 
 struct EmulatorWarpOp {
     void (*complete)(EmulatorLanes lanes);
-    bool exchanges = true;  // the lanes need each other's values
+    bool exchanges = true;  // the lanes need each other's values; they see no more of each other's memory
+    bool gathers = false;   // the lanes that come, not those that a mask names
 };
 
 extern "C" void emulator_warp_op(EmulatorWarpOp* op, unsigned mask, const char* place);
@@ -25,9 +26,6 @@ inline void emulator_syncwarp(const char* place, unsigned mask = 0xffffffffu) {
     emulator_warp_op(&op, mask, place);
 }
 #define __syncwarp(...) emulator_syncwarp(EMULATOR_HERE __VA_OPT__(, ) __VA_ARGS__)
-
-extern "C" unsigned emulator_active_lanes();
-inline unsigned __activemask() { return emulator_active_lanes(); }
 
 // ---------------------------------------------------------------- shuffles
 
@@ -106,9 +104,46 @@ inline unsigned emulator_ballot(const char* place, unsigned mask, bool predicate
     emulator_warp_op(&op, mask, place);
     return op.ballot;
 }
+// The lanes that have come here together: those that can, so that code which asks for them works as if
+// the warp had stayed together wherever it may.
+inline unsigned emulator_activemask(const char* place) {
+    EmulatorVote op;
+    op.complete = EmulatorVote::count;
+    op.gathers = true;
+    op.ballot = 1;
+    emulator_warp_op(&op, 0, place);
+    return op.ballot;
+}
+#define __activemask() emulator_activemask(EMULATOR_HERE)
 #define __ballot_sync(mask, p) emulator_ballot(EMULATOR_HERE, mask, !!(p))
 #define __any_sync(mask, p) (emulator_ballot(EMULATOR_HERE, mask, !!(p)) != 0)
 #define __all_sync(mask, p) (emulator_ballot(EMULATOR_HERE, mask, !(p)) == 0)
+
+template <class T>
+struct EmulatorMatch : EmulatorWarpOp {
+    T value;
+    unsigned alike;  // the lanes with the same value
+
+    EMULATOR_PLAIN static void match(EmulatorLanes lanes) {
+        for (auto* lane : lanes) {
+            auto* mine = static_cast<EmulatorMatch*>(lane);
+            if (!mine) continue;
+            mine->alike = 0;
+            for (int i = 0; i < 32; i++)
+                if (lanes[i] && static_cast<EmulatorMatch*>(lanes[i])->value == mine->value) mine->alike |= 1u << i;
+        }
+    }
+};
+
+template <class T>
+inline unsigned emulator_match(const char* place, unsigned mask, T value) {
+    EmulatorMatch<T> op;
+    op.complete = EmulatorMatch<T>::match;
+    op.value = value;
+    emulator_warp_op(&op, mask, place);
+    return op.alike;
+}
+#define __match_any_sync(mask, v) emulator_match(EMULATOR_HERE, mask, v)
 
 // ---------------------------------------------------------------- reductions
 
