@@ -12,7 +12,7 @@ namespace emulator::check {
 // The last write, and those accesses that race with others but not among themselves: either the reads since
 // the last write, or the atomic operations since anything else. Enough of them is remembered to recognise
 // any that a later access races with.
-struct alignas(64) Cell {  // one cache line
+struct Cell {
     Access write;
     Access latest;     // of those; in its interval there were, besides:
     Access elsewhere;  // one of another block, before; or else one of another thread of that interval
