@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -137,6 +137,15 @@ def module_regions(library: Library, base: int) -> list[tuple[int, int, str, str
     return regions
 
 
+@dataclass(frozen=True)
+class Argument:
+    """An array that is passed to a kernel, as its so-manieth argument, and whether it may be written."""
+
+    array: np.ndarray
+    number: int
+    written: bool
+
+
 class PaddedArrays:
     """Copies of the arguments with room around them, in which strays do no harm; written back afterwards.
 
@@ -145,15 +154,19 @@ class PaddedArrays:
 
     PADDING = 64 << 10
 
-    def __init__(self, arrays: Sequence[np.ndarray]):
-        spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes, _owner_address(a)) for a in arrays)
-        merged: list[tuple[int, int, int]] = []
-        for begin, end, owner in spans:
-            if merged and begin < merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(merged[-1][1], end), owner)
+    def __init__(self, arguments: Sequence[Argument]):
+        self._spans: list[_Span] = []
+        for argument in sorted(arguments, key=lambda a: a.array.ctypes.data):
+            begin = argument.array.ctypes.data
+            end = begin + argument.array.nbytes
+            if self._spans and begin < self._spans[-1].end:
+                last = self._spans[-1]
+                last.end = max(last.end, end)
+                last.arguments.append(argument)
             else:
-                merged.append((begin, end, owner))
-        self._spans = [(b, e, self._padded(b, e, owner)) for b, e, owner in merged]
+                self._spans.append(_Span(begin, end, [argument]))
+        for span in self._spans:
+            span.copy = self._padded(span.begin, span.end, _owner_address(span.arguments[0].array))
 
     def _padded(self, begin: int, end: int, owner: int) -> np.ndarray:
         room = np.full(end - begin + 2 * self.PADDING + 256, 0xFF, np.uint8)  # as floats: NaN
@@ -166,15 +179,40 @@ class PaddedArrays:
     def address(self, array: np.ndarray) -> int:
         """Where the copy of `array` lies."""
         data = array.ctypes.data
-        for begin, end, copy in self._spans:
-            if begin <= data < max(end, begin + 1):
-                return copy.ctypes.data + data - begin
+        for span in self._spans:
+            if span.begin <= data < max(span.end, span.begin + 1):
+                return span.copy.ctypes.data + data - span.begin
         raise AssertionError("an array that was not given")
+
+    def regions(self) -> Iterator[tuple[int, int, str, str]]:
+        """(address, size, space, name) of all copies; const where no argument in it may be written."""
+        for span in self._spans:
+            numbers = " and ".join(
+                str(a.number) for a in sorted(span.arguments, key=lambda a: a.number)
+            )
+            name = f"argument{'s' if len(span.arguments) > 1 else ''} {numbers}"
+            space = "global" if span.written else "constant"
+            yield span.copy.ctypes.data, span.copy.nbytes, space, name
 
     def write_back(self) -> None:
         """Bring what the kernel wrote to the arrays themselves."""
-        for begin, end, copy in self._spans:
-            ctypes.memmove(begin, copy.ctypes.data, end - begin)
+        for span in self._spans:
+            if span.written:
+                ctypes.memmove(span.begin, span.copy.ctypes.data, span.copy.nbytes)
+
+
+@dataclass
+class _Span:
+    """A stretch of memory that one array takes up, or several that overlap."""
+
+    begin: int
+    end: int
+    arguments: list[Argument]
+    copy: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint8))
+
+    @property
+    def written(self) -> bool:
+        return any(argument.written for argument in self.arguments)
 
 
 def _owner_address(array: np.ndarray) -> int:

@@ -12,7 +12,7 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,6 @@ from minigan.core.errors import ArgumentError, KernelError
 from minigan.devices.emulator import check
 from minigan.devices.emulator.build import build
 from minigan.devices.launch.signature import (
-    Parameter,
     by_value,
     check_arguments,
     parse_signature,
@@ -160,13 +159,19 @@ class Kernel:
 
     def _checked(self, job: _Job, args: Sequence[Any], steps: int) -> check.Report:
         module, runtime = self.module, self.module.runtime
-        padded = check.PaddedArrays([array for _, _, array in self._arrays(args)])
+        padded = check.PaddedArrays(
+            [
+                check.Argument(value, number, parameter.written)
+                for number, (parameter, value) in enumerate(zip(self.parameters, args, strict=True))
+                if parameter.pointer and value is not None
+            ]
+        )
         base = _base_address(module)
         with runtime.lock:
             runtime.begin_check(steps)
             for region in check.module_regions(module.library, base):
                 runtime.add_region(*region)
-            for region in self._argument_regions(args, padded):
+            for region in padded.regions():
                 runtime.add_region(*region)
             start = time.perf_counter()
             failure = runtime.run(job, self._values(args, padded))
@@ -179,25 +184,6 @@ class Kernel:
         if failure:
             found.append(check.Finding("stopped", module.path.name, 0, failure))
         return check.Report(taken, found, check.sum_by_line(costs, lines))
-
-    def _arrays(self, args: Sequence[Any]) -> Iterator[tuple[int, Parameter, np.ndarray]]:
-        """The arguments that are arrays, with their numbers."""
-        for number, (parameter, value) in enumerate(zip(self.parameters, args, strict=True)):
-            if parameter.pointer and value is not None:
-                yield number, parameter, value
-
-    def _argument_regions(
-        self, args: Sequence[Any], padded: check.PaddedArrays
-    ) -> Iterator[tuple[int, int, str, str]]:
-        """The arrays that the kernel may use; one given twice is const only if it is so both times."""
-        regions: dict[int, tuple[int, int, str, str]] = {}
-        for number, parameter, value in self._arrays(args):
-            address, name = padded.address(value), f"argument {number}"
-            before = regions.get(address)
-            size = max(value.nbytes, before[1] if before else 0)
-            constant = not parameter.written and (before is None or before[2] == "constant")
-            regions[address] = (address, size, "constant" if constant else "global", name)
-        yield from regions.values()
 
 
 @dataclass(frozen=True)

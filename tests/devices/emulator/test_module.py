@@ -530,3 +530,30 @@ def test_the_cache_is_where_the_user_wants_it(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MINIGAN_CACHE", str(tmp_path / "file"))
     assert cache_folder().is_dir()
+
+
+# ---------------------------------------------------------------------- arguments under the checker
+
+
+def test_a_race_between_two_arguments_that_overlap_is_found(compiled):
+    module = compiled(
+        "__global__ void shift(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }",
+        "check",
+    )
+    x = np.arange(9, dtype=np.float32)
+    report = module["shift"]((1,), (8,), (x[:8], x[1:]))
+    assert {f.kind for f in report.findings} == {"global-race"}
+    assert "arguments 0 and 1" in report.findings[0].message
+    x, y = np.arange(8, dtype=np.float32), np.zeros(8, np.float32)
+    run(module, (1,), (8,), x, y)
+    assert y.tolist() == list(range(8))
+
+
+def test_what_a_kernel_only_reads_is_not_written_back(compiled, tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(8, dtype=np.float32))
+    x = np.load(path, mmap_mode="r")  # writing there would end the program
+    y = np.zeros(8, np.float32)
+    source = "__global__ void copy(const float* x, float* y) { y[threadIdx.x] = x[threadIdx.x]; }"
+    run(compiled(source, "check"), (1,), (8,), x, y)
+    assert y.tolist() == list(range(8))
