@@ -69,7 +69,7 @@ def train(
     keep_freed_memory()
     with workers(threads) as pool:
         if minutes is not None:
-            costs = seconds_per_step(settings, photographs.training, pool)
+            costs = seconds_per_step(settings, photographs.training, pool, device=device)
             steps = steps_in(settings, 60 * minutes, costs)
             click.echo(f"{minutes:g} minutes are about {steps} steps on this machine.")
         settings = replace(settings, steps=steps or settings.steps)
@@ -78,8 +78,9 @@ def train(
             settings,
             photographs,
             twin,
-            _command(data, preset, settings, twin),
+            _command(data, preset, settings, twin, device),
             version("minigan"),
+            device,
         )
         with TrainingProgress() as progress:
             try:
@@ -133,12 +134,15 @@ def _photographs(data: Path | None, settings: TrainSettings) -> Split:
     return split(kept, seed=settings.seed)
 
 
-def _command(data: Path | None, preset: str, settings: TrainSettings, twin: bool) -> list[str]:
+def _command(
+    data: Path | None, preset: str, settings: TrainSettings, twin: bool, device: str
+) -> list[str]:
     """The command that repeats this run: with its number of steps, whatever was asked for."""
     command = ["minigan", "deblur", "train"]
     command += [] if data is None else ["--data", str(data)]
     command += ["--preset", preset, "--steps", str(settings.steps), "--seed", str(settings.seed)]
-    return command + (["--twin"] if twin else [])
+    command += ["--twin"] if twin else []
+    return command + ([] if device == "cpu" else ["--device", device])
 
 
 # ---------------------------------------------------------------------- restore
@@ -170,6 +174,7 @@ def restore(
 
     devices.available(device)
     model = load_model(model_path)
+    model.generator.to(device)
     targets = _targets(images, out, force)
     for source in images:
         stored_size(source)  # a name mistyped at the end is found at the beginning
@@ -243,6 +248,7 @@ def evaluate(
 
     devices.available(device)
     model = load_model(model_path)
+    model.generator.to(device)
     if data is None:
         found = [p for part in bundled_photographs() for p in part]
     else:

@@ -123,6 +123,9 @@ class Workers:
         results = self.map(one, shard_numbers, parts) if len(parts) > 1 else [one(0, parts[0])]
         weights = [size / sum(sizes) for size in sizes]
         for i, parameter in enumerate(parameters):
+            if len(results) == 1:  # on any device: nothing is computed
+                parameter.grad = Tensor(results[0][1][i], None, None, parameter.device)
+                continue
             with np.errstate(all="ignore"):
                 total = _weighted_sum([gradients[i] for _, gradients in results], weights)
             parameter.grad = Tensor(total, None, None, parameter.device)

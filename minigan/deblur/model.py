@@ -39,6 +39,11 @@ class Model:
     least_squares: LeastSquaresFilter
     notes: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def device(self) -> str:
+        """Where the generator is; `generator.to` moves it."""
+        return self.generator.parameters()[0].device
+
 
 def save_model(path: str | PathLike[str], model: Model) -> None:
     """Write the model to `path`, whole or not at all."""

@@ -122,7 +122,8 @@ def _through(model: Model, tile: Array) -> Array:
     """One tile through the generator: (C, side, side) -> the same shape."""
     colour = np.broadcast_to(tile, (3, *tile.shape[1:]))
     with no_grad():
-        result = model.generator(Tensor(np.ascontiguousarray(colour[None])))._array[0]
+        picture = Tensor(np.ascontiguousarray(colour[None])).to(model.device)
+        result = model.generator(picture).to("cpu")._array[0]
     return result if len(tile) == 3 else result.mean(axis=0, keepdims=True)
 
 

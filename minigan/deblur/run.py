@@ -51,12 +51,13 @@ class Run:
     twin: bool
     command: Sequence[str]
     version: str
+    device: str = "cpu"
 
 
 def perform(run: Run, workers: Workers, progress: Progress) -> list[Row]:
     """Train, save, measure, report; returns the table of methods."""
     write_json(run.folder / SETTINGS, _settings_record(run))
-    trainer = Trainer(run.settings, run.photographs.training)
+    trainer = Trainer(run.settings, run.photographs.training, device=run.device)
     least_squares = fit_least_squares(trainer)
     validation = unseen_pairs(
         run.photographs.unseen,
@@ -149,6 +150,7 @@ def _settings_record(run: Run) -> dict[str, Any]:
         "minigan": run.version,
         "numpy": np.__version__,
         "command": shlex.join(run.command),
+        "device": run.device,
         "settings": asdict(run.settings),
         "training photographs": [p.name for p in run.photographs.training],
         "unseen photographs": [p.name for p in run.photographs.unseen],

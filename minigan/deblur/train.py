@@ -113,8 +113,10 @@ class Trainer:
         settings: TrainSettings,
         photographs: Sequence[Photograph],
         pairs: TrainingPairs | None = None,
+        device: str = "cpu",
     ):
         self.settings = settings
+        self.device = device
         self.photographs = photographs
         self.pairs = pairs or TrainingPairs(
             photographs, settings.blur, settings.crop, settings.batch, settings.seed
@@ -122,6 +124,8 @@ class Trainer:
         manual_seed(settings.seed)  # the networks' first weights
         self.generator = Generator(settings.generator)
         self.critic = Critic(settings.critic_width)
+        for network in (self.generator, self.critic):
+            network.to(device)
         self.optimizer = optim.Scheduled(
             optim.Adam(self.generator.parameters(), settings.lr),
             optim.cosine_decay(settings.steps, floor=0.01, warmup=min(20, settings.steps - 1)),
@@ -136,16 +140,20 @@ class Trainer:
         self.losses = loss_named(settings.adversarial)
         self.steps_done = 0
 
+    def _tensor(self, array: Array) -> Tensor:
+        """A constant on the device that is trained on."""
+        return Tensor(array).to(self.device)
+
     # ------------------------------------------------------------------ the losses, on a shard
 
     def content_loss(self, blurry: Array, sharp: Array) -> tuple[Tensor, dict[str, float]]:
         """mean |G(blurry) - sharp|."""
-        loss = nn.l1_loss(self.generator(Tensor(blurry)), Tensor(sharp))
+        loss = nn.l1_loss(self.generator(self._tensor(blurry)), self._tensor(sharp))
         return loss, {"content": float(loss)}
 
     def generator_loss(self, blurry: Array, sharp: Array) -> tuple[Tensor, dict[str, float]]:
         """content + weight x adversarial."""
-        b, s = Tensor(blurry), Tensor(sharp)
+        b, s = self._tensor(blurry), self._tensor(sharp)
         restored = self.generator(b)
         with no_grad():
             real = self.critic(b, s)
@@ -156,7 +164,7 @@ class Trainer:
 
     def critic_loss(self, blurry: Array, sharp: Array) -> tuple[Tensor, dict[str, float]]:
         """How badly the critic tells sharp from restored pictures."""
-        b, s = Tensor(blurry), Tensor(sharp)
+        b, s = self._tensor(blurry), self._tensor(sharp)
         with no_grad():
             restored = self.generator(b)
         return self.losses.discriminator(self.critic(b, s), self.critic(b, restored)), {}
@@ -186,11 +194,13 @@ class Trainer:
         self, workers: Workers, loss: Loss, network: nn.Module, batch: tuple[Array, Array]
     ) -> dict[str, float]:
         parameters = network.parameters()
-        report = workers.gradients(loss, parameters, batch, self.settings.shards)
+        shards = (
+            self.settings.shards if self.device == "cpu" else 1
+        )  # a device divides its work itself
+        report = workers.gradients(loss, parameters, batch, shards)
+        gradients = [p.grad.to("cpu")._array for p in parameters if p.grad is not None]
         with np.errstate(over="ignore", invalid="ignore"):  # the check below says it in a sentence
-            squares = [
-                np.vdot(p.grad._array, p.grad._array) for p in parameters if p.grad is not None
-            ]
+            squares = [np.vdot(g, g) for g in gradients]
             norm = math.sqrt(sum(map(float, squares)))
         if not (math.isfinite(norm) and all(map(math.isfinite, report.values()))):
             self._explain_nonfinite(loss, parameters, batch)
@@ -217,7 +227,7 @@ class Trainer:
 
     def twin(self) -> Trainer:
         """The same generator, from where it is now, without an adversary from here on."""
-        twin = Trainer(l1_twin(self.settings), self.photographs, self.pairs)
+        twin = Trainer(l1_twin(self.settings), self.photographs, self.pairs, self.device)
         twin.generator.load_state_dict(self.generator.state_dict())
         twin.optimizer.load_state_dict(self.optimizer.state_dict())
         twin.steps_done = self.steps_done
@@ -234,12 +244,17 @@ class Trainer:
             "adversarial weight": s.adversarial_weight,
         }
         seen = sorted(fingerprint(p) for p in self.photographs)
-        return Model(self.generator, s.generator, s.crop, s.blur, seen, least_squares, notes)
+        generator = self.generator
+        if self.device != "cpu":
+            generator = Generator(s.generator)
+            generator.load_state_dict(self.generator.state_dict())
+        return Model(generator, s.generator, s.crop, s.blur, seen, least_squares, notes)
 
     def validate(self, pairs: Sequence[Pair]) -> dict[str, float]:
         """Mean PSNR and SSIM of the generator's results on pairs whose sides are multiples of 4."""
         with no_grad():
-            results = [self.generator(Tensor(p.blurry[None]))._array[0] for p in pairs]
+            restored = [self.generator(self._tensor(p.blurry[None])) for p in pairs]
+        results = [r.to("cpu")._array[0] for r in restored]
         both = [(quantize(r), p.sharp) for r, p in zip(results, pairs, strict=True)]
         return {
             "val_psnr": float(np.mean([metrics.psnr(*pair) for pair in both])),
@@ -259,12 +274,16 @@ def fit_least_squares(trainer: Trainer, batches: int = 40) -> LeastSquaresFilter
 
 
 def seconds_per_step(
-    settings: TrainSettings, photographs: Sequence[Photograph], workers: Workers, samples: int = 6
+    settings: TrainSettings,
+    photographs: Sequence[Photograph],
+    workers: Workers,
+    samples: int = 6,
+    device: str = "cpu",
 ) -> tuple[float, float]:
     """Measured on throwaway networks: seconds of a step without and of one with the critic."""
     seconds = []
     for first in (1.0, 0.0):
-        trainer = Trainer(replace(settings, adversarial_from=first), photographs)
+        trainer = Trainer(replace(settings, adversarial_from=first), photographs, device=device)
         times = []
         for _ in range(samples):
             start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -135,7 +136,10 @@ def blocks_for(count: int, threads: int = THREADS, most: int = 65535) -> tuple[i
 
 
 def kernels_folder() -> Path:
-    """Where the .cu files are: in the installed package, or beside it in a checkout."""
+    """Where the .cu files are: $MINIGAN_KERNELS, the installed package, or beside it in a checkout."""
+    chosen = os.environ.get("MINIGAN_KERNELS")
+    if chosen:
+        return Path(chosen)
     installed = Path(str(resources.files("minigan"))) / "kernels"
     return (
         installed

@@ -477,8 +477,10 @@ def test_a_deadlock_is_told_and_ends(compiled):
 def test_ctrl_c_stops_a_kernel(tmp_path):
     (tmp_path / "k.cu").write_text("__global__ void f(volatile int* y) { while (y[0] == 0) {} }")
     code = (
+        "import signal\n"
         "import numpy as np\n"
         "from minigan.devices.emulator import Module\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it\n"
         "f = Module('k.cu')['f']\n"
         "print('begins', flush=True)\n"
         "try: f((2,), (32,), (np.zeros(1, np.int32),))\n"
@@ -491,7 +493,10 @@ def test_ctrl_c_stops_a_kernel(tmp_path):
     assert program.stdout.readline() == "begins\n"
     time.sleep(0.3)
     program.send_signal(2)
-    output, _ = program.communicate(timeout=20)
+    try:
+        output, _ = program.communicate(timeout=20)
+    finally:
+        program.kill()
     assert output == "stopped\n"
     assert program.returncode == 0
 

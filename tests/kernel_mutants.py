@@ -1,0 +1,218 @@
+"""Plants small faults in kernels/ and sees whether the tests of the devices notice.
+
+    python tests/kernel_mutants.py --count 200 --seed 0        # writes tests/kernel_mutants.json
+
+A mutant is one change at one site: an index off by one, `<` become `<=`, a dropped barrier, a dropped guard, stride
+and padding exchanged, `+=` become `=`, a dropped wait. Sites are drawn by seed. A mutant is caught when a test
+fails, when it does not compile, or when it does not end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from minigan.devices.emulator.source import blanked
+from minigan.devices.launch.kernel import kernels_folder
+
+RESULTS = Path(__file__).with_suffix(".json")
+SECONDS = 240  # after which a mutant counts as one that does not end
+
+# The tests to run for a file, with -k where only some of them are meant.
+_CATALOGUE = "tests/devices/test_catalogue_on_devices.py"
+_PLANES = [["tests/devices/test_images.py"], [_CATALOGUE, "-k", "pool or pad or upsample or 2d"]]
+_PRODUCTS = [["tests/devices/test_variants.py"], [_CATALOGUE, "-k", "conv or matrix or linear"]]
+_ROWS = [["tests/devices/test_reduce.py"], ["tests/devices/test_norm.py"]]
+TESTS: dict[str, list[list[str]]] = {
+    "common.cuh": [["tests/devices/test_strides.py"], [_CATALOGUE]],
+    "planes.cuh": _PLANES,
+    "pool.cu": _PLANES,
+    "pad.cu": _PLANES,
+    "resize.cu": _PLANES,
+    "gemm.cuh": _PRODUCTS,
+    "matmul.cu": _PRODUCTS,
+    "conv2d.cu": _PRODUCTS,
+    "reduction.cuh": _ROWS,
+    "reduce.cu": _ROWS,
+    "statistics.cu": _ROWS,
+    "norm.cu": [["tests/devices/test_norm.py"], [_CATALOGUE, "-k", "norm"]],
+    "index.cu": [["tests/devices/test_index.py"], [_CATALOGUE, "-k", "getitem or concatenate"]],
+    "random.cu": [["tests/devices/test_random.py"]],
+    "optim.cu": [["tests/devices/test_optim_on_devices.py"]],
+}
+OTHERWISE = [[_CATALOGUE], ["tests/devices/test_strides.py"]]
+
+# ---------------------------------------------------------------------- what is changed
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A change of `old` to `new` at an offset of a file."""
+
+    file: str
+    operator: str
+    line: int
+    offset: int
+    old: str
+    new: str
+
+
+_DECLARATION = re.compile(
+    r"^\s*(?:(?:const|static|__shared__|constexpr|extern)\s+)*[\w:<>]+\s+\w+(\[[^\]]*\])+\s*[;={,)]"
+)
+_OPERATORS = {
+    "index off by one": re.compile(r"\[(?P<inside>[^\[\]]+)\]"),
+    "< becomes <=": re.compile(r"(?<= )<(?= )"),
+    "barrier dropped": re.compile(r"__sync(?:threads|warp)\([^()]*\);"),
+    "wait dropped": re.compile(r"\w*_wait\w*(?:<\d+>)?\([^()]*\);"),
+    "stride and padding exchanged": re.compile(r"\b(?P<word>stride|padding)(?=_[hw]\b)"),
+    "+= becomes =": re.compile(r"\+=(?=[^=])"),
+}
+_GUARD = re.compile(r"\bif \(")
+
+
+def mutants_of(name: str, source: str) -> list[Mutant]:
+    """Every change of every operator at every site of a file."""
+    plain = blanked(source)
+    found = []
+    for operator, start, end, new in _changes(plain, source):
+        found.append(
+            Mutant(name, operator, 1 + source.count("\n", 0, start), start, source[start:end], new)
+        )
+    return found
+
+
+def _changes(plain: str, source: str) -> Iterator[tuple[str, int, int, str]]:
+    for operator, pattern in _OPERATORS.items():
+        for match in pattern.finditer(plain):
+            start, end = match.span()
+            line = source[source.rfind("\n", 0, start) + 1 : source.find("\n", start)]
+            if line.lstrip().startswith("#pragma"):
+                continue
+            if operator == "index off by one":
+                if not _DECLARATION.match(line):
+                    yield operator, start, end, f"[{source[start + 1 : end - 1]} + 1]"
+            elif operator == "< becomes <=":
+                yield operator, start, end, "<="
+            elif operator == "stride and padding exchanged":
+                yield operator, start, end, "padding" if match["word"] == "stride" else "stride"
+            elif operator == "+= becomes =":
+                yield operator, start, end, "="
+            else:
+                yield operator, start, end, ";"
+    for match in _GUARD.finditer(plain):
+        end = _closing(plain, match.end())
+        yield "guard dropped", match.start(), end, "if (true)"
+
+
+def _closing(text: str, start: int) -> int:
+    """The place behind the parenthesis that closes one opened before `start`."""
+    depth = 1
+    for i in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[i], 0)
+        if depth == 0:
+            return i + 1
+    return len(text)
+
+
+def drawn(count: int, seed: int) -> list[Mutant]:
+    """`count` mutants out of all files, each site as likely as any other."""
+    everything = [
+        mutant
+        for path in sorted(kernels_folder().glob("*.cu*"))
+        for mutant in mutants_of(path.name, path.read_text())
+    ]
+    return random.Random(seed).sample(everything, min(count, len(everything)))
+
+
+# ---------------------------------------------------------------------- whether it is noticed
+
+
+def is_caught(mutant: Mutant) -> tuple[bool, str]:
+    """Whether the tests notice it, and by what."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "kernels"
+        shutil.copytree(kernels_folder(), folder)
+        path = folder / mutant.file
+        source = path.read_text()
+        end = mutant.offset + len(mutant.old)
+        path.write_text(source[: mutant.offset] + mutant.new + source[end:])
+        environment = {
+            **os.environ,
+            "MINIGAN_KERNELS": str(folder),
+            "MINIGAN_CACHE": str(Path(scratch) / "cache"),
+            "CI": "true",  # the same examples each time
+        }
+        for arguments in TESTS.get(mutant.file, OTHERWISE):
+            command = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-x",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                *arguments,
+            ]
+            try:
+                done = subprocess.run(
+                    command,
+                    cwd=Path(__file__).parents[1],
+                    env=environment,
+                    capture_output=True,
+                    text=True,
+                    timeout=SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                return True, "does not end"
+            if done.returncode:
+                failed = [line for line in done.stdout.splitlines() if line.startswith("FAILED")]
+                return True, failed[0].split(" ")[1] if failed else f"exit status {done.returncode}"
+    return False, ""
+
+
+def main() -> None:
+    """Draw, run, and write down what became of each."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=2)
+    chosen = parser.parse_args()
+    mutants = drawn(chosen.count, chosen.seed)
+    with ThreadPoolExecutor(chosen.processes) as pool:
+        results = []
+        for mutant, (caught, by) in zip(mutants, pool.map(is_caught, mutants), strict=True):
+            print(
+                "caught  " if caught else "SURVIVED", mutant.file, mutant.line, mutant.operator, by
+            )
+            results.append({**asdict(mutant), "caught": caught, "by": by})
+    caught = sum(row["caught"] for row in results)
+    by_operator = {
+        operator: f"{sum(r['caught'] for r in results if r['operator'] == operator)} of {number}"
+        for operator, number in sorted(Counter(m.operator for m in mutants).items())
+    }
+    report = {
+        "command": f"python tests/kernel_mutants.py --count {chosen.count} --seed {chosen.seed}",
+        "caught": f"{caught} of {len(results)}",
+        "by operator": by_operator,
+        "survivors": [row for row in results if not row["caught"]],
+    }
+    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    print(f"{caught} of {len(results)} caught; see {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
