@@ -2,9 +2,9 @@
 
     python tests/kernel_mutants.py --count 200 --seed 0        # writes tests/kernel_mutants.json
 
-A mutant is one change at one site: an index off by one, `<` become `<=`, a dropped barrier, a dropped guard, stride
-and padding exchanged, `+=` become `=`, a dropped wait. Sites are drawn by seed. A mutant is caught when a test
-fails, when it does not compile, or when it does not end.
+A mutant is one change at one site: an index off by one, `<` become `<=`, a dropped barrier, a dropped
+guard, stride and padding exchanged, `+=` become `=`, a dropped wait. Sites are drawn by seed. A mutant is
+caught when a test fails, when it does not compile, or when it does not end.
 """
 
 from __future__ import annotations
