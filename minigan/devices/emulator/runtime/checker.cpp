@@ -162,6 +162,12 @@ const Access* unordered(const Cell& cell, const Now& now) {
 
 inline __attribute__((always_inline)) void remember(Cell& cell, const Now& now) {
     Access &l = cell.latest, &e = cell.elsewhere;
+    // The most frequent case first: one more lane of the same warp, where two are known by name already.
+    if (l.same_interval(now.access) && e.same_interval(l) && l.same_warp(now.access) &&
+        l.clock() == now.access.clock()) {
+        cell.lanes |= 1u << now.lane;
+        return;
+    }
     if (!l.same_interval(now.access)) {
         if (l && l.block() != now.access.block()) e = l;
         cell.lanes = 1u << now.lane;
