@@ -65,6 +65,7 @@ class Module:
         )
         self.loaded = ctypes.CDLL(str(self.library.path))
         self.runtime = _runtime(self.library.runtime)
+        self._kernels: dict[str, Kernel] = {}
 
     @property
     def kernels(self) -> tuple[str, ...]:
@@ -76,7 +77,9 @@ class Module:
             raise ArgumentError(
                 f"{self.path.name} has no kernel {name!r}; it has {', '.join(self.kernels) or 'none'}"
             )
-        return Kernel(self, name)
+        if name not in self._kernels:
+            self._kernels[name] = Kernel(self, name)
+        return self._kernels[name]
 
 
 class Kernel:
