@@ -18,14 +18,6 @@ __device__ __forceinline__ REAL operand(const REAL* array, REAL number, int offs
         } \
     }
 
-#define UNARY(name, expression) \
-    extern "C" __global__ void name(const REAL* x_array, REAL* y, Layout layout, int count) { \
-        FOR_EACH(i, count) { \
-            REAL x = x_array[offsets(layout, i).of[0]]; \
-            y[i] = (expression); \
-        } \
-    }
-
 BINARY(add, REAL, a + b)
 BINARY(sub, REAL, a - b)
 BINARY(mul, REAL, a * b)

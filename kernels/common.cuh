@@ -44,3 +44,12 @@ __device__ __forceinline__ Offsets offsets(const Layout& layout, int i) {
 // Each thread of the grid takes every so-many-th element, so that any grid covers any count.
 #define FOR_EACH(i, count) \
     for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < (count); i += gridDim.x * blockDim.x)
+
+// A kernel that applies one function to every element: y = f(x).
+#define UNARY(name, expression) \
+    extern "C" __global__ void name(const REAL* x_array, REAL* y, Layout layout, int count) { \
+        FOR_EACH(i, count) { \
+            REAL x = x_array[offsets(layout, i).of[0]]; \
+            y[i] = (expression); \
+        } \
+    }

@@ -1,14 +1,6 @@
 // Elementwise functions of real numbers, activations, and the fused gradients of activations.
 #include "common.cuh"
 
-#define UNARY(name, expression) \
-    extern "C" __global__ void name(const REAL* x_array, REAL* y, Layout layout, int count) { \
-        FOR_EACH(i, count) { \
-            REAL x = x_array[offsets(layout, i).of[0]]; \
-            y[i] = (expression); \
-        } \
-    }
-
 // With a number that the operation is set to, such as a slope.
 #define UNARY_WITH(name, setting, expression) \
     extern "C" __global__ void name(const REAL* x_array, REAL setting, REAL* y, Layout layout, int count) { \

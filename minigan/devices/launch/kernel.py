@@ -140,9 +140,6 @@ def kernels_folder() -> Path:
     chosen = os.environ.get("MINIGAN_KERNELS")
     if chosen:
         return Path(chosen)
-    installed = Path(str(resources.files("minigan"))) / "kernels"
-    return (
-        installed
-        if installed.is_dir()
-        else Path(str(resources.files("minigan"))).parent / "kernels"
-    )
+    package = Path(str(resources.files("minigan")))
+    installed = package / "kernels"
+    return installed if installed.is_dir() else package.parent / "kernels"

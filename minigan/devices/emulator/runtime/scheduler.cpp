@@ -99,15 +99,19 @@ void Block::arrange(Order order, unsigned seed) {
     }
 }
 
+inline __attribute__((always_inline)) void Block::make_current(Lane& lane) {
+    lane.state = State::ready;
+    current_ = &lane;
+    emulator_thread.thread = lane.index;
+    emulator_thread.linear = lane.linear;
+}
+
 void Block::run_lanes() {
     in_kernel_ = true;
     Lane& first = lanes_[0];
     first.stack = stacks_.take();
     first.resume = first.stack->resume;
-    first.state = State::ready;
-    current_ = &first;
-    emulator_thread.thread = first.index;
-    emulator_thread.linear = first.linear;
+    make_current(first);
     emulator_switch(&scheduler_, first.resume);  // back when all lanes have returned, or on failure
     in_kernel_ = false;
 }
@@ -125,20 +129,13 @@ void Block::lane_main() {
         Lane* next = b.next_after(lane, false);
         if (!next && b.running_ && b.resolve_deadlock()) next = b.next_after(lane, false);
         if (next && next->state == State::fresh) {
-            next->state = State::ready;
             next->stack = stack;
-            b.current_ = next;
-            emulator_thread.thread = next->index;
-            emulator_thread.linear = next->linear;
+            b.make_current(*next);
             continue;
         }
         b.stacks_.put_back(stack);
         if (next) {
-            lane.resume = nullptr;
-            b.current_ = next;
-            next->state = State::ready;
-            emulator_thread.thread = next->index;
-            emulator_thread.linear = next->linear;
+            b.make_current(*next);
             emulator_switch(&stack->resume, next->resume);
         } else {
             emulator_switch(&stack->resume, b.scheduler_);
@@ -175,10 +172,7 @@ inline __attribute__((always_inline)) void Block::go_to(Lane& lane) {
         lane.stack = stacks_.take();
         lane.resume = lane.stack->resume;
     }
-    lane.state = State::ready;
-    current_ = &lane;
-    emulator_thread.thread = lane.index;
-    emulator_thread.linear = lane.linear;
+    make_current(lane);
     emulator_switch(&from.resume, lane.resume);
 }
 

@@ -92,6 +92,7 @@ class Block {
     Lane* next_after(const Lane& lane, bool same_warp_first);
     bool can_run(const Lane& lane) const;
     void give_way(Lane& lane, bool same_warp_first);
+    void make_current(Lane& lane);
     void go_to(Lane& lane);
     void release_barrier();
     bool complete_warp_op(Warp& warp, unsigned mask);
