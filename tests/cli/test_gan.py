@@ -136,7 +136,8 @@ def test_ctrl_c_keeps_the_model_and_the_pictures(tmp_path, monkeypatch):
 
     def interrupted(*arguments):
         steps = train.train(*arguments)
-        yield next(steps)
+        for _ in range(3):
+            yield next(steps)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "train", interrupted)
@@ -144,6 +145,8 @@ def test_ctrl_c_keeps_the_model_and_the_pictures(tmp_path, monkeypatch):
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "Interrupted."
     assert str(tmp_path / "run" / "grid.png") in result.stdout
+    # Rows before the first step, after steps 1 and 2, which are kept anyway, and after the third.
+    assert read_image(tmp_path / "run" / "samples.png").shape[1] == 4 * 66 + 2
     assert call("sample", "--model", tmp_path / "run", "-o", tmp_path / "a.png").exit_code == 0
 
 
