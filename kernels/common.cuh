@@ -12,6 +12,23 @@ typedef REAL real_number;
 #undef REAL
 #define REAL real_number
 
+// Four numbers at once, from an address that is a multiple of 16 bytes: one access for floats, two for doubles.
+__device__ __forceinline__ void load_four(float (&to)[4], const float* from) {
+    float4 v = *reinterpret_cast<const float4*>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+}
+__device__ __forceinline__ void load_four(double (&to)[4], const double* from) {
+    double2 v = reinterpret_cast<const double2*>(from)[0], w = reinterpret_cast<const double2*>(from)[1];
+    to[0] = v.x, to[1] = v.y, to[2] = w.x, to[3] = w.y;
+}
+__device__ __forceinline__ void store_four(float* to, const float (&from)[4]) {
+    *reinterpret_cast<float4*>(to) = make_float4(from[0], from[1], from[2], from[3]);
+}
+__device__ __forceinline__ void store_four(double* to, const double (&from)[4]) {
+    reinterpret_cast<double2*>(to)[0] = make_double2(from[0], from[1]);
+    reinterpret_cast<double2*>(to)[1] = make_double2(from[2], from[3]);
+}
+
 // Where the operands of an elementwise operation lie. The host has joined axes that can be walked as one, so
 // contiguous arrays of one shape have rank 1. An operand that is repeated along an axis has stride 0 there.
 constexpr int max_rank = 8;

@@ -33,7 +33,8 @@ SECONDS = 240  # after which a mutant counts as one that does not end
 # The tests to run for a file, with -k where only some of them are meant.
 _CATALOGUE = "tests/devices/test_catalogue_on_devices.py"
 _PLANES = [["tests/devices/test_images.py"], [_CATALOGUE, "-k", "pool or pad or upsample or 2d"]]
-_PRODUCTS = [["tests/devices/test_variants.py"], [_CATALOGUE, "-k", "conv or matrix or linear"]]
+_VARIANTS = "tests/devices/test_variants.py"
+_PRODUCTS = [[_VARIANTS], [_CATALOGUE, "-k", "conv or matrix or linear"]]
 _ROWS = [["tests/devices/test_reduce.py"], ["tests/devices/test_norm.py"]]
 TESTS: dict[str, list[list[str]]] = {
     "common.cuh": [["tests/devices/test_strides.py"], [_CATALOGUE]],
@@ -43,7 +44,15 @@ TESTS: dict[str, list[list[str]]] = {
     "resize.cu": _PLANES,
     "gemm.cuh": _PRODUCTS,
     "matmul.cu": _PRODUCTS,
+    "conv2d.cuh": _PRODUCTS,
     "conv2d.cu": _PRODUCTS,
+    "matmul.cuh": _PRODUCTS,
+    "pipeline.cuh": [[_VARIANTS, "-k", "v4 or v5"]],
+    "tensor_cores.cuh": [[_VARIANTS, "-k", "v5"]],
+    "ptx.cuh": [[_VARIANTS, "-k", "v4 or v5"]],
+    "winograd.cu": [[_VARIANTS, "-k", "v6"]],
+    "conv2d_thin.cu": [[_VARIANTS, "-k", "v7 or layers"]],
+    "conv2d_dw_thin.cu": [[_VARIANTS, "-k", "v7 or layers"]],
     "reduction.cuh": _ROWS,
     "reduce.cu": _ROWS,
     "statistics.cu": _ROWS,

@@ -8,12 +8,16 @@ not constants.
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigan.core.errors import KernelError, require
+from minigan.core.errors import KernelError, MissingExtraError, require
 
 # Turing, Ampere (A100; RTX 30), Ada, Hopper, Blackwell (B200; RTX 50).
 CAPABILITIES = (75, 80, 86, 89, 90, 100, 120)
@@ -96,5 +100,45 @@ def parse_log(log: str) -> dict[str, Resources]:
         shared = re.search(r"(\d+) bytes smem", match["rest"])
         found[match["name"]] = Resources(
             int(match["registers"]), int(match["spilled"]), int(shared[1]) if shared else 0
+        )
+    return found
+
+
+_SECTION = re.compile(r"^\s*\.section\s+\.text\.(?P<kernel>\w+),", re.M)
+_INSTRUCTION = re.compile(
+    r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?(?P<name>[A-Z][A-Z0-9_.]*)", re.M
+)
+
+
+def disassemble(code: bytes) -> dict[str, list[str]]:
+    """The instructions of each kernel of a cubin, in order, by name such as "LDS.128" or "FFMA".
+
+    Raises MissingExtraError without nvdisasm, NVIDIA's disassembler.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(code)
+        file.flush()
+        done = subprocess.run(
+            [_nvdisasm(), "-c", file.name], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise KernelError(f"nvdisasm failed: {done.stderr.strip()}")
+    starts = list(_SECTION.finditer(done.stdout))
+    ends = [match.start() for match in starts[1:]] + [len(done.stdout)]
+    return {
+        match["kernel"]: _INSTRUCTION.findall(done.stdout, match.end(), end)
+        for match, end in zip(starts, ends, strict=True)
+    }
+
+
+def _nvdisasm() -> str:
+    """On the PATH, or in the package that pip installs."""
+    found = shutil.which("nvdisasm")
+    for folder in map(Path, sys.path):
+        found = found or next(map(str, folder.glob("nvidia/cu*/bin/nvdisasm")), None)
+    if found is None:
+        raise MissingExtraError(
+            "nvdisasm is needed to list a kernel's instructions and is not installed; "
+            "install it with: pip install 'minigan[nvrtc]'"
         )
     return found

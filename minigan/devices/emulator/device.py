@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import KernelError
+from minigan.devices.cuda.compile import CAPABILITIES
 from minigan.devices.emulator.build import compiler
 from minigan.devices.emulator.check import Report
 from minigan.devices.emulator.module import Module
@@ -42,6 +43,7 @@ class Emulator:
     """Runs kernels on NumPy arrays."""
 
     name = "emulator"
+    capability = CAPABILITIES[-1]  # it models what the newest can do
 
     def empty(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
         """New memory, whose values are whatever is there."""

@@ -16,6 +16,8 @@ _DYNAMIC_SHARED = re.compile(
     r"extern\s+__shared__\s+(?:__align__\s*\([^)]*\)\s*|alignas\s*\([^)]*\)\s*)?"
     r"(?P<type>[A-Za-z_][\w:<> ]*?)\s*(?:__align__\s*\([^)]*\)\s*)?\b(?P<name>\w+)\s*\[\s*\]\s*;"
 )
+# nvcc takes the attribute behind __shared__, g++ before `static`.
+_ALIGNED_SHARED = re.compile(r"(?P<shared>__shared__)\s+(?P<alignas>alignas\s*\([^)]*\))")
 # In preprocessed source, where __global__ has become `emulator_kernel`.
 _SCOPE = re.compile(
     r"\bnamespace\s+(?P<namespace>[\w:]+)\s*\{|[{}]|(?P<kernel>\bemulator_kernel\b)"
@@ -49,9 +51,9 @@ def kernels_in(preprocessed: str) -> list[str]:
 
 
 def rewritten(source: str) -> str:
-    """`extern __shared__` arrays as pointers, and host code's <<<launches>>> as calls that do nothing."""
+    """`extern __shared__` arrays as pointers, host code's <<<launches>>> as calls that do nothing."""
     plain = blanked(source)
-    edits: list[_Edit] = [*_dynamic_shared(plain), *_launches(plain)]
+    edits: list[_Edit] = [*_dynamic_shared(plain), *_launches(plain), *_aligned_shared(plain)]
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text + "\n" * source.count("\n", start, end) + source[end:]
     return source
@@ -70,6 +72,13 @@ def _dynamic_shared(plain: str) -> Iterable[_Edit]:
             line = 1 + plain.count("\n", 0, match.start())
             macro = f"\n#define {name} (({kind}*)emulator_dynamic_shared())\n#line {line}\n"
             yield *match.span(), macro
+
+
+def _aligned_shared(plain: str) -> Iterable[_Edit]:
+    dynamic = [match.span() for match in _DYNAMIC_SHARED.finditer(plain)]
+    for match in _ALIGNED_SHARED.finditer(plain):
+        if not any(start <= match.start() < end for start, end in dynamic):
+            yield *match.span(), match["alignas"] + " " + match["shared"]
 
 
 def _launches(plain: str) -> Iterable[_Edit]:

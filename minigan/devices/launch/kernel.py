@@ -67,6 +67,7 @@ class Device(Protocol):
     """What runs kernels: CuPy on a GPU, or the emulator."""
 
     name: str
+    capability: int  # compute capability, as in 80
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """New memory, whose values are whatever is there."""

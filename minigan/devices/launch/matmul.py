@@ -9,8 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from minigan.devices.launch.elementwise import contiguous
-from minigan.devices.launch.kernel import Array, Device, Kernel
-from minigan.devices.launch.variants import Sizes, Variant, choose, register
+from minigan.devices.launch.kernel import REAL_TYPES, Array, Device, Kernel
+from minigan.devices.launch.variants import (
+    Sizes,
+    Variant,
+    choose,
+    mostly_empty,
+    register,
+    rounds,
+    too_few,
+)
 
 # The structure Gemm of kernels/matmul.cu.
 _FIELDS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "a_matrix", "b_matrix")
@@ -45,21 +53,47 @@ def _tiles(block_m: int, block_n: int):
     return grid
 
 
-def _kernel(symbol: str) -> Kernel:
-    return Kernel("matmul.cu", symbol, f"r:R r:R r:R w:R s{_GEMM.itemsize}")
+def _kernel(symbol: str, file: str = "matmul.cu", types: Sequence[str] = REAL_TYPES) -> Kernel:
+    return Kernel(file, symbol, f"r:R r:R r:R w:R s{_GEMM.itemsize}", types)
 
 
 def _small(p: Problem) -> str:
-    """The larger tiles are for what fills them."""
-    return "its tiles would be mostly empty" if p.m * p.n < 32 * 32 else ""
+    return mostly_empty(p.m, p.n)
+
+
+def _few(p: Problem) -> str:
+    return too_few(p.m, p.n, p.matrices)
+
+
+def _tensor_cores(version: str, tile: int) -> Variant:
+    return Variant(
+        f"v5_tf32{version}",
+        _kernel(f"matmul_v5{version}", "matmul_tf32.cu", ("float32",)),
+        _tiles(tile, tile),
+        (256,),
+        unwise=rounds,
+        tolerance="tf32",
+        capability=80,
+    )
 
 
 register(
     "matmul",
-    Variant("v3_registers", _kernel("matmul_v3"), _tiles(64, 64), (256,), _small),
+    Variant("v4_pipelined", _kernel("matmul_v4"), _tiles(128, 128), (256,), unwise=_few),
+    Variant(
+        "v4_pipelined_small", _kernel("matmul_v4_small"), _tiles(64, 64), (256,), unwise=_small
+    ),
+    Variant("v3_registers", _kernel("matmul_v3"), _tiles(64, 64), (256,), unwise=_small),
     Variant("v2_shared", _kernel("matmul_v2"), _tiles(16, 16), (16, 16)),
     Variant("v1_naive", _kernel("matmul_v1"), _tiles(8, 32), (32, 8)),
+    _tensor_cores("", 128),
+    _tensor_cores("_small", 64),
 )
+
+
+def stacked_product(device: Device, a: Array, b: Array, c: Array) -> None:
+    """c = a b for contiguous stacks of matrices (S, M, K), (S, K, N) and (S, M, N)."""
+    _multiply(device, a, b, None, c, len(a))
 
 
 def matrix_product(device: Device, a: Array, b: Array) -> Array:
@@ -88,7 +122,7 @@ def _multiply(
     """c = a b + bias, for a stack of matrices that each have one stride from one to the next."""
     a, b = (_addressable(device, x) for x in (a, b))
     problem = Problem(matrices, a.shape[-2], b.shape[-1], a.shape[-1])
-    variant = choose("matmul", problem).taken
+    variant = choose("matmul", problem, device, c.dtype).taken
     # A kernel counts so many matrices at a time.
     for first in range(0, matrices, _MOST_MATRICES):
         part = Problem(min(_MOST_MATRICES, matrices - first), problem.m, problem.n, problem.k)

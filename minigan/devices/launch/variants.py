@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.devices.launch.kernel import Device, Kernel, launch
@@ -18,36 +20,64 @@ from minigan.devices.launch.kernel import Device, Kernel, launch
 Sizes = tuple[int, ...]
 
 
+def _never(problem: Any) -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Variant:
     """One way of computing an operation; its host module describes a call by a problem.
 
     name       such as "v3_registers"
-    kernel     what is launched
+    kernel     what is launched; where there are several launches, the one that does most
     grid       of a problem
-    block      threads
-    refuses    why the variant cannot do a problem; an empty text where it can
+    block      threads; of a problem, where it is not always the same
+    cannot     why the variant cannot do a problem; an empty text where it can
+    unwise     why another should do it, though this one could: it is taken only where asked for
     tolerance  how its results compare: "sum" (rounding that grows with the length of a sum) or "tf32"
                (operands rounded to 10 bits of mantissa)
     capability the least compute capability of a GPU that runs it, as in 80
     shared     bytes of dynamic shared memory
-    macros     further macros to compile it with
+    macros     further macros to compile it with, of a problem
+    parts      into how many parts it divides a problem's sums, which a second pass then adds up
+    host       how it is launched
     """
 
     name: str
     kernel: Kernel
     grid: Callable[[Any], Sizes]
-    block: Sizes
-    refuses: Callable[[Any], str] = lambda problem: ""
+    block: Sizes | Callable[[Any], Sizes]
+    cannot: Callable[[Any], str] = _never
+    unwise: Callable[[Any], str] = _never
     tolerance: str = "sum"
     capability: int = 75
     shared: int = 0
-    macros: Mapping[str, str] = field(default_factory=dict)
+    macros: Callable[[Any], Mapping[str, str]] = lambda problem: {}
+    parts: Callable[[Any], int] = lambda problem: 1
+    host: Callable[[Variant, Device, Any, np.dtype, Sequence[Any]], None] | None = None
 
-    def run(self, device: Device, problem: Any, dtype: Any, args: Sequence[Any]) -> None:
+    def run(self, device: Device, problem: Any, dtype: np.dtype, args: Sequence[Any]) -> None:
         """Launch it for this problem."""
-        grid = self.grid(problem)
-        launch(device, self.kernel, dtype, grid, args, self.block, self.shared, self.macros)
+        if self.host is None:
+            self.launch_once(device, problem, dtype, args)
+        else:
+            self.host(self, device, problem, dtype, args)
+
+    def launch_once(
+        self, device: Device, problem: Any, dtype: np.dtype, args: Sequence[Any]
+    ) -> None:
+        """Launch its kernel once."""
+        grid, macros = self.grid(problem), self.macros(problem)
+        block = self.block(problem) if callable(self.block) else self.block
+        launch(device, self.kernel, dtype, grid, args, block, self.shared, macros)
+
+    def why_not(self, problem: Any, device: Device, dtype: np.dtype) -> str:
+        """Why it cannot do this problem there; an empty text where it can."""
+        if dtype.name not in self.kernel.types:
+            return f"it computes in {', '.join(self.kernel.types)}, not in {dtype.name}"
+        if device.capability < self.capability:
+            return f"it needs compute capability {self.capability}, and the GPU has {device.capability}"
+        return self.cannot(problem)
 
 
 @dataclass(frozen=True)
@@ -57,6 +87,36 @@ class Choice:
     operation: str
     taken: Variant
     others: Mapping[str, str]
+
+
+# ---------------------------------------------------------------------- why a variant would be unwise
+
+_MULTIPROCESSORS = (
+    132  # of an H100: a fixed number, so that a program takes the same kernels everywhere
+)
+
+
+def mostly_empty(m: int, n: int) -> str:
+    """For tiles of 64 x 64."""
+    return "its tiles would be mostly empty" if m < 8 or n < 8 or m * n < 32 * 32 else ""
+
+
+def too_few(m: int, n: int, stack: int) -> str:
+    """For tiles of 128 x 128."""
+    tiles = -(-m // 128) * -(-n // 128) * stack
+    if m <= 64 or n <= 64:
+        return "its tiles would be half empty"
+    return (
+        f"its {tiles} tiles would keep few multiprocessors busy" if tiles < _MULTIPROCESSORS else ""
+    )
+
+
+def rounds(problem: Any) -> str:
+    """For tensor cores."""
+    return "it rounds to TF32, which is for the user to decide"
+
+
+# ---------------------------------------------------------------------- the choice
 
 
 class _Forced(threading.local):
@@ -97,21 +157,44 @@ def use_kernels(**names: str) -> Iterator[None]:
         _forced.names = before
 
 
-def choose(operation: str, problem: Any) -> Choice:
-    """The variant to take: the one asked for, or the first that can do the problem.
+def choose(operation: str, problem: Any, device: Device, dtype: np.dtype) -> Choice:
+    """The variant to take: the one asked for, or the first that can and is not unwise.
 
     Raises ShapeError where there is none.
     """
     variants = REGISTRY[operation]
     forced = _forced.names.get(operation)
-    reasons = {v.name: v.refuses(problem) for v in variants}
-    if forced is not None:
-        reasons = {n: r or f"{forced} is asked for" for n, r in reasons.items() if n != forced} | {
-            forced: reasons[forced]
-        }
+    if forced is None:
+        reasons = {v.name: v.why_not(problem, device, dtype) or v.unwise(problem) for v in variants}
+    else:
+        reasons = {v.name: f"{forced} is asked for" for v in variants if v.name != forced}
+        asked = next(v for v in variants if v.name == forced)
+        reasons[forced] = asked.why_not(problem, device, dtype)
     taken = next((v for v in variants if not reasons[v.name]), None)
     if taken is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise ShapeError(f"{operation}: no kernel can compute {problem} ({why})")
     others = {n: r or f"{taken.name} is preferred" for n, r in reasons.items() if n != taken.name}
-    return Choice(operation, taken, others)
+    choice = Choice(operation, taken, others)
+    if _observed.choices is not None:
+        _observed.choices.append(choice)
+    return choice
+
+
+class _Observed(threading.local):
+    """What this thread records of its choices."""
+
+    choices: list[Choice] | None = None
+
+
+_observed = _Observed()
+
+
+@contextmanager
+def choices() -> Iterator[list[Choice]]:
+    """A list that is filled with the choices of this thread inside the block."""
+    before, _observed.choices = _observed.choices, []
+    try:
+        yield _observed.choices
+    finally:
+        _observed.choices = before

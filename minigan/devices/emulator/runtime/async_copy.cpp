@@ -1,7 +1,8 @@
-// cp.async: copies from global to shared memory that are made when they are waited for, and not before.
+// cp.async, when checking: copies from global to shared memory that are made when they are waited for, and not before.
 //
 // On the GPU a copy may arrive at any moment between its beginning and the wait. Made at the last of these
 // moments, a kernel that forgets to wait reads old values here every time, rather than now and then.
+#ifdef EMULATOR_CHECK
 #include <cstring>
 #include <vector>
 
@@ -47,9 +48,7 @@ using namespace emulator;
 
 // Of `size` bytes, the first `from_size` come from memory and the others are zero.
 KERNEL_API void emulator_copy_async(void* to, const void* from, unsigned size, unsigned from_size) {
-#ifdef EMULATOR_CHECK
     if (from_size) check::access(from, from_size, check::Kind::read, WHERE);
-#endif
     check::copy_begins(to, size, WHERE);
     auto& open = queue().open;
     if (from_size) open.push_back({to, from, from_size});
@@ -74,3 +73,4 @@ KERNEL_API void emulator_copy_wait(unsigned pending) {
         q.groups.erase(q.groups.begin());
     }
 }
+#endif
