@@ -3,6 +3,8 @@
 //     m = mean(x),  r = 1 / sqrt(mean((x - m)^2) + eps),  y = (x - m) r
 //     dx = r (g - mean(g) - xhat mean(g xhat)),  where xhat = (x - m) r
 //
+// With `relu`, y is rectified, and g counts as 0 where xhat is not positive: one pass over memory less each way.
+//
 // A row is what is normalised together; rows may lie anywhere in a contiguous array (reduction.cuh). Squares
 // are summed of deviations from the mean: mean(x^2) - m^2 would cancel.
 //
@@ -17,6 +19,10 @@
 #include "reduction.cuh"
 
 __device__ __forceinline__ REAL normalized(REAL x, REAL mean, REAL r) { return (x - mean) * r; }
+
+// NaN stays what it is; its gradient does not pass.
+__device__ __forceinline__ REAL rectified(REAL y, bool relu) { return relu && y < 0 ? REAL(0) : y; }
+__device__ __forceinline__ REAL passed(REAL grad, REAL xhat, bool relu) { return relu && !(xhat > 0) ? REAL(0) : grad; }
 
 __device__ __forceinline__ REAL reciprocal_deviation(REAL variance, REAL eps) { return 1 / sqrt(variance + eps); }
 
@@ -46,7 +52,7 @@ struct GradientSums {
 
 template <class Team>
 __device__ void normalize_row(const REAL* x, REAL* y, REAL* means, REAL* reciprocals, const Rows& rows, REAL eps,
-                              int i) {
+                              bool relu, int i) {
     int begin = offsets(rows.kept, i).of[0];
     Sum sum = Sum::start(0), squares = Sum::start(0);
     for (int j = Team::rank(); j < rows.length; j += Team::size()) sum.take(element_of(x + begin, rows, j));
@@ -58,7 +64,7 @@ __device__ void normalize_row(const REAL* x, REAL* y, REAL* means, REAL* recipro
     REAL r = reciprocal_deviation(Team::merged(squares).total / rows.length, eps);
     for (int j = Team::rank(); j < rows.length; j += Team::size()) {
         int at = begin + offsets(rows.reduced, j).of[0];
-        y[at] = normalized(x[at], mean, r);
+        y[at] = rectified(normalized(x[at], mean, r), relu);
     }
     if (Team::rank() == 0) {
         means[i] = mean;
@@ -67,40 +73,44 @@ __device__ void normalize_row(const REAL* x, REAL* y, REAL* means, REAL* recipro
 }
 
 extern "C" __global__ void normalize_by_warp(const REAL* x, REAL* y, REAL* means, REAL* reciprocals, Rows rows,
-                                             REAL eps) {
-    FOR_EACH_WARP(i, rows.count) normalize_row<Warp>(x, y, means, reciprocals, rows, eps, i);
+                                             REAL eps, bool relu) {
+    FOR_EACH_WARP(i, rows.count) normalize_row<Warp>(x, y, means, reciprocals, rows, eps, relu, i);
 }
 
 extern "C" __global__ void normalize_by_block(const REAL* x, REAL* y, REAL* means, REAL* reciprocals, Rows rows,
-                                              REAL eps) {
-    normalize_row<Block>(x, y, means, reciprocals, rows, eps, blockIdx.x);
+                                              REAL eps, bool relu) {
+    normalize_row<Block>(x, y, means, reciprocals, rows, eps, relu, blockIdx.x);
 }
 
 template <class Team>
 __device__ void normalize_grad_row(const REAL* grad, const REAL* x, const REAL* means, const REAL* reciprocals,
-                                   REAL* dx, const Rows& rows, int i) {
+                                   REAL* dx, const Rows& rows, bool relu, int i) {
     int begin = offsets(rows.kept, i).of[0];
     REAL mean = means[i], r = reciprocals[i];
     GradientSums mine = GradientSums::start();
     for (int j = Team::rank(); j < rows.length; j += Team::size()) {
         int at = begin + offsets(rows.reduced, j).of[0];
-        mine.take(grad[at], normalized(x[at], mean, r));
+        REAL xhat = normalized(x[at], mean, r);
+        mine.take(passed(grad[at], xhat, relu), xhat);
     }
     GradientSums all = Team::merged(mine);
     for (int j = Team::rank(); j < rows.length; j += Team::size()) {
         int at = begin + offsets(rows.reduced, j).of[0];
-        dx[at] = all.gradient(grad[at], normalized(x[at], mean, r), r, rows.length);
+        REAL xhat = normalized(x[at], mean, r);
+        dx[at] = all.gradient(passed(grad[at], xhat, relu), xhat, r, rows.length);
     }
 }
 
 extern "C" __global__ void normalize_grad_by_warp(const REAL* grad, const REAL* x, const REAL* means,
-                                                  const REAL* reciprocals, REAL* dx, Rows rows) {
-    FOR_EACH_WARP(i, rows.count) normalize_grad_row<Warp>(grad, x, means, reciprocals, dx, rows, i);
+                                                  const REAL* reciprocals, REAL* dx, Rows rows,
+                                                  bool relu) {
+    FOR_EACH_WARP(i, rows.count) normalize_grad_row<Warp>(grad, x, means, reciprocals, dx, rows, relu, i);
 }
 
 extern "C" __global__ void normalize_grad_by_block(const REAL* grad, const REAL* x, const REAL* means,
-                                                   const REAL* reciprocals, REAL* dx, Rows rows) {
-    normalize_grad_row<Block>(grad, x, means, reciprocals, dx, rows, blockIdx.x);
+                                                   const REAL* reciprocals, REAL* dx, Rows rows,
+                                                   bool relu) {
+    normalize_grad_row<Block>(grad, x, means, reciprocals, dx, rows, relu, blockIdx.x);
 }
 
 // ---------------------------------------------------------------- plane
@@ -120,7 +130,7 @@ __device__ __forceinline__ REAL& part_of(Wide& vector, int k) { return reinterpr
 
 // A thread finds in shared memory what it put there itself, so that no barrier is needed.
 extern "C" __global__ void normalize_plane(const REAL* x, REAL* y, REAL* means, REAL* reciprocals, int length,
-                                           REAL eps) {
+                                           REAL eps, bool relu) {
     extern __shared__ float4 memory[];
     Wide* plane = reinterpret_cast<Wide*>(memory);
     int i = blockIdx.x, vectors = length / wide;
@@ -141,7 +151,7 @@ extern "C" __global__ void normalize_plane(const REAL* x, REAL* y, REAL* means, 
     REAL r = reciprocal_deviation(merged_in_block(squares).total / length, eps);
     for (int j = threadIdx.x; j < vectors; j += blockDim.x) {
         Wide v = plane[j];
-        for (int k = 0; k < wide; k++) part_of(v, k) = normalized(part_of(v, k), mean, r);
+        for (int k = 0; k < wide; k++) part_of(v, k) = rectified(normalized(part_of(v, k), mean, r), relu);
         to[j] = v;
     }
     if (threadIdx.x == 0) {
@@ -152,7 +162,7 @@ extern "C" __global__ void normalize_plane(const REAL* x, REAL* y, REAL* means, 
 
 // Shared memory holds the gradient and xhat.
 extern "C" __global__ void normalize_grad_plane(const REAL* grad, const REAL* x, const REAL* means,
-                                                const REAL* reciprocals, REAL* dx, int length) {
+                                                const REAL* reciprocals, REAL* dx, int length, bool relu) {
     extern __shared__ float4 memory[];
     int i = blockIdx.x, vectors = length / wide;
     Wide* grads = reinterpret_cast<Wide*>(memory);
@@ -167,6 +177,7 @@ extern "C" __global__ void normalize_grad_plane(const REAL* grad, const REAL* x,
         Wide g = grad_from[j], v = x_from[j];
         for (int k = 0; k < wide; k++) {
             part_of(v, k) = normalized(part_of(v, k), mean, r);
+            part_of(g, k) = passed(part_of(g, k), part_of(v, k), relu);
             mine.take(part_of(g, k), part_of(v, k));
         }
         grads[j] = g;
@@ -201,7 +212,7 @@ __device__ Accumulator merged_parts(const Accumulator* parts, int i, int count, 
 }
 
 extern "C" __global__ void normalize_apply(const REAL* x, const Moments* parts, REAL* y, REAL* means,
-                                           REAL* reciprocals, Rows rows, REAL eps) {
+                                           REAL* reciprocals, Rows rows, REAL eps, bool relu) {
     int i = blockIdx.x;
     Moments all = merged_parts(parts, i, gridDim.y, Moments::start(0));
     REAL mean = all.origin + all.offset;
@@ -210,7 +221,7 @@ extern "C" __global__ void normalize_apply(const REAL* x, const Moments* parts, 
     Part part = part_of(rows.length, blockIdx.y, gridDim.y);
     for (int j = part.begin + threadIdx.x; j < part.end; j += blockDim.x) {
         int at = begin + offsets(rows.reduced, j).of[0];
-        y[at] = normalized(x[at], mean, r);
+        y[at] = rectified(normalized(x[at], mean, r), relu);
     }
     if (blockIdx.y == 0 && threadIdx.x == 0) {
         means[i] = mean;
@@ -219,7 +230,8 @@ extern "C" __global__ void normalize_apply(const REAL* x, const Moments* parts, 
 }
 
 extern "C" __global__ void normalize_grad_in_parts(const REAL* grad, const REAL* x, const REAL* means,
-                                                   const REAL* reciprocals, GradientSums* parts, Rows rows) {
+                                                   const REAL* reciprocals, GradientSums* parts, Rows rows,
+                                                   bool relu) {
     int i = blockIdx.x;
     Part part = part_of(rows.length, blockIdx.y, gridDim.y);
     int begin = offsets(rows.kept, i).of[0];
@@ -227,7 +239,8 @@ extern "C" __global__ void normalize_grad_in_parts(const REAL* grad, const REAL*
     GradientSums mine = GradientSums::start();
     for (int j = part.begin + threadIdx.x; j < part.end; j += blockDim.x) {
         int at = begin + offsets(rows.reduced, j).of[0];
-        mine.take(grad[at], normalized(x[at], mean, r));
+        REAL xhat = normalized(x[at], mean, r);
+        mine.take(passed(grad[at], xhat, relu), xhat);
     }
     GradientSums all = merged_in_block(mine);
     if (threadIdx.x == 0) parts[i * gridDim.y + blockIdx.y] = all;
@@ -235,7 +248,7 @@ extern "C" __global__ void normalize_grad_in_parts(const REAL* grad, const REAL*
 
 extern "C" __global__ void normalize_grad_apply(const REAL* grad, const REAL* x, const REAL* means,
                                                 const REAL* reciprocals, const GradientSums* parts, REAL* dx,
-                                                Rows rows) {
+                                                Rows rows, bool relu) {
     int i = blockIdx.x;
     GradientSums all = merged_parts(parts, i, gridDim.y, GradientSums::start());
     REAL mean = means[i], r = reciprocals[i];
@@ -243,6 +256,7 @@ extern "C" __global__ void normalize_grad_apply(const REAL* grad, const REAL* x,
     Part part = part_of(rows.length, blockIdx.y, gridDim.y);
     for (int j = part.begin + threadIdx.x; j < part.end; j += blockDim.x) {
         int at = begin + offsets(rows.reduced, j).of[0];
-        dx[at] = all.gradient(grad[at], normalized(x[at], mean, r), r, rows.length);
+        REAL xhat = normalized(x[at], mean, r);
+        dx[at] = all.gradient(passed(grad[at], xhat, relu), xhat, r, rows.length);
     }
 }

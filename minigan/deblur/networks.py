@@ -47,15 +47,14 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.norm = nn.InstanceNorm2d(channels) if norm == "instance" else None
+        instance = norm == "instance"
+        self.act = nn.InstanceNorm2d(channels, relu=True) if instance else nn.ReLU()
+        self.norm = nn.InstanceNorm2d(channels) if instance else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        y = self._normalized(self.conv1(x))
-        return x + self._normalized(self.conv2(ops.relu(y)))
-
-    def _normalized(self, x: Tensor) -> Tensor:
-        return x if self.norm is None else self.norm(x)
+        y = self.conv2(self.act(self.conv1(x)))
+        return x + (y if self.norm is None else self.norm(y))
 
 
 class Generator(nn.Module):

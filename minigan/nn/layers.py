@@ -242,21 +242,28 @@ class ZeroPad2d(_Pad2d):
 
 
 class InstanceNorm2d(Module):
-    """Each channel of each image normalised over its pixels; `affine` adds a weight and a bias."""
+    """Each channel of each image normalised over its pixels; `affine` adds a weight and a bias.
 
-    def __init__(self, num_features: int, eps: float = 1e-5, *, affine: bool = False):
+    With `relu` the result is rectified; without an affine part, all is one operation.
+    """
+
+    def __init__(
+        self, num_features: int, eps: float = 1e-5, *, affine: bool = False, relu: bool = False
+    ):
         super().__init__()
         _check_positive("InstanceNorm2d", num_features=num_features)
-        self.num_features, self.eps = num_features, eps
+        self.num_features, self.eps, self.relu = num_features, eps, relu
         self.weight = parameter(np.ones(num_features, np.float32)) if affine else None
         self.bias = parameter(np.zeros(num_features, np.float32)) if affine else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return ops.instance_norm(x, self.weight, self.bias, eps=self.eps)
+        return ops.instance_norm(x, self.weight, self.bias, eps=self.eps, relu=self.relu)
 
     def describe(self) -> str:
-        return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
+        affine = self.weight is not None
+        relu = ", relu=True" if self.relu else ""
+        return f"{self.num_features}, eps={self.eps}, affine={affine}{relu}"
 
 
 class BatchNorm2d(Module):

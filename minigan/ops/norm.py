@@ -15,6 +15,7 @@ from minigan.core.op import op
 from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import norm as cpu
+from minigan.ops import elementwise
 from minigan.ops.checks import check_image, normal_axes, number
 from minigan.ops.elementwise import sqrt
 from minigan.ops.reduce import mean
@@ -24,47 +25,60 @@ Axes = tuple[int, ...]
 
 
 @op(aux=("mean", "reciprocal_deviation"), floating=True)
-def normalize(x: Array, *, axis: int | Axes, eps: float = 1e-5) -> tuple[Array, Array, Array]:
-    """(x - mean) / sqrt(var + eps) over `axis`, with the variance divided by n.
+def normalize(
+    x: Array, *, axis: int | Axes, eps: float = 1e-5, relu: bool = False
+) -> tuple[Array, Array, Array]:
+    """(x - mean) / sqrt(var + eps) over `axis`, with the variance divided by n; then ReLU, on request.
 
     The auxiliary results are the mean and 1 / sqrt(var + eps), with the axes kept as size 1.
     """
-    return cpu.normalize(x, axis, eps)  # type: ignore[arg-type]
+    return cpu.normalize(x, axis, eps, relu)  # type: ignore[arg-type]
 
 
 @normalize.composed
-def normalize_composed(x: Tensor, *, axis: Axes, eps: float) -> Tensor:
+def normalize_composed(x: Tensor, *, axis: Axes, eps: float, relu: bool = False) -> Tensor:
     """The same from primitives: what the fused form is tested against and differentiated through."""
     centred = x - mean(x, axis=axis, keepdims=True)
-    return centred / sqrt(mean(centred * centred, axis=axis, keepdims=True) + eps)
+    y = centred / sqrt(mean(centred * centred, axis=axis, keepdims=True) + eps)
+    return elementwise.relu(y) if relu else y
 
 
 @normalize.vjp("x")
-def _(g: Tensor, x: Tensor, mean: Tensor, reciprocal_deviation: Tensor, axis: Axes) -> Tensor:
-    return normalize_grad(g, x, mean, reciprocal_deviation, axis=axis)
+def _(
+    g: Tensor, x: Tensor, mean: Tensor, reciprocal_deviation: Tensor, axis: Axes, relu: bool
+) -> Tensor:
+    return normalize_grad(g, x, mean, reciprocal_deviation, axis=axis, relu=relu)
 
 
 @op(differentiable=False)
 def normalize_grad(
-    grad: Array, x: Array, mean: Array, reciprocal_deviation: Array, *, axis: Axes
+    grad: Array,
+    x: Array,
+    mean: Array,
+    reciprocal_deviation: Array,
+    *,
+    axis: Axes,
+    relu: bool = False,
 ) -> Array:
     """normalize's vjp, fused: r (g - mean(g) - xhat mean(g xhat)), where xhat = (x - mean) r.
+
+    With `relu`, g counts as 0 where xhat is not positive.
 
     With y_i = r (x_i - m), r = (v + eps)^(-1/2): the mean's share of dy/dx takes out mean(g), the
     deviation's takes out xhat mean(g xhat) (Ioffe & Szegedy 2015, section 3, in simplified form).
     """
-    return cpu.normalize_grad(grad, x, mean, reciprocal_deviation, axis)
+    return cpu.normalize_grad(grad, x, mean, reciprocal_deviation, axis, relu)
 
 
 @normalize.check
-def _(x: Array, axis: int | Axes, eps: float) -> dict[str, Any]:
+def _(x: Array, axis: int | Axes, eps: float, relu: bool) -> dict[str, Any]:
     axes = normal_axes("normalize", axis, x.shape)
     if any(x.shape[a] == 0 for a in axes):
         raise ShapeError(
             f"normalize: x has shape {x.shape}, with no elements along axis {axis}; "
             "it needs at least one"
         )
-    return {"axis": axes, "eps": number("normalize", "eps", eps)}
+    return {"axis": axes, "eps": number("normalize", "eps", eps), "relu": bool(relu)}
 
 
 # ---------------------------------------------------------------------- as layers use it
@@ -83,15 +97,25 @@ def _affine(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None) ->
 
 @says_what_it_takes
 def instance_norm(
-    x: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, *, eps: float = 1e-5
+    x: Tensor,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    eps: float = 1e-5,
+    relu: bool = False,
 ) -> Tensor:
     """Normalise each channel of each image over its pixels: x (N, C, H, W), weight and bias (C).
+
+    With `relu`, the result is rectified; without weight and bias that is part of the same operation.
 
     Ulyanov, Vedaldi & Lempitsky 2016, equation 2.
     """
     x = as_operand("instance_norm", "x", x)
     check_image("instance_norm", "x", x._array)
-    return _affine("instance_norm", normalize(x, axis=(2, 3), eps=eps), weight, bias)
+    plain = weight is None and bias is None
+    y = normalize(x, axis=(2, 3), eps=eps, relu=relu and plain)
+    y = _affine("instance_norm", y, weight, bias)
+    return elementwise.relu(y) if relu and not plain else y
 
 
 @says_what_it_takes

@@ -32,7 +32,7 @@ IMAGE = mg.tensor(np.ones((1, 1, 4, 4)))
         ),
         (
             lambda: mg.instance_norm(IMAGE, None, None, 1e-5),
-            "instance_norm: got 4 arguments by position; it takes x, weight, bias, and eps by name",
+            "instance_norm: got 4 arguments by position; it takes x, weight, bias, and eps, relu by name",
         ),
         (lambda: mg.relu(X, 2), "relu: got 2 arguments by position; it takes x"),
         (lambda: X.exp(2), "exp: got 1 argument by position; it takes none"),

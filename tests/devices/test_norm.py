@@ -39,22 +39,23 @@ def symbols(operation, versions):
     return [f"{operation}_{version}" for version in versions]
 
 
+@pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize(("shape", "axis", "forward", "backward"), SHAPES)
-def test_each_version_at_the_shapes_that_choose_it(shape, axis, forward, backward):
+def test_each_version_at_the_shapes_that_choose_it(shape, axis, forward, backward, relu):
     x, g = 3 * numbers(shape) + 5, numbers(shape, seed=1)
     leaf = Tensor(x, device="emulator").requires_grad_()
     with checking() as reports, launches() as log:
-        y, mean, r = ops.normalize.with_aux(leaf, axis=axis)
+        y, mean, r = ops.normalize.with_aux(leaf, axis=axis, relu=relu)
         (dx,) = grad(y, leaf, Tensor(g, device="emulator"))
     assert [launch.symbol for launch in log] == [
         *symbols("normalize", forward),
         *symbols("normalize_grad", backward),
     ]
     assert [str(f) for _, report in reports for f in report.findings] == []
-    expected = cpu.normalize(x.astype(np.float64), axis, 1e-5)
+    expected = cpu.normalize(x.astype(np.float64), axis, 1e-5, relu)
     for result, exact in zip((y, mean, r), expected, strict=True):
         np.testing.assert_allclose(result.numpy(), exact, rtol=1e-5, atol=2e-6)
-    exact = cpu.normalize_grad(*(a.astype(np.float64) for a in (g, x)), *expected[1:], axis)
+    exact = cpu.normalize_grad(*(a.astype(np.float64) for a in (g, x)), *expected[1:], axis, relu)
     np.testing.assert_allclose(dx.numpy(), exact, rtol=1e-5, atol=2e-6)
 
 
@@ -81,6 +82,16 @@ def test_a_plane_of_one_value_becomes_zero_and_nan_stays_in_its_plane(side):
     np.testing.assert_array_equal(y[0, 0], np.zeros((side, side)))
     assert np.isnan(y[0, 1]).all()
     assert np.isnan(y[0, 2]).all()
+
+
+def test_a_rectified_plane_keeps_nan_and_passes_no_gradient_at_zero():
+    x = np.full((1, 2, 4, 4), 0.25, np.float32)  # the first plane: xhat is 0 everywhere
+    x[0, 1, 2, 3] = np.nan
+    leaf = Tensor(x, device="emulator").requires_grad_()
+    y = ops.instance_norm(leaf, relu=True)
+    assert np.isnan(y.numpy()[0, 1]).all()
+    (dx,) = grad(y, leaf, Tensor(np.ones_like(x), device="emulator"))
+    np.testing.assert_array_equal(dx.numpy()[0, 0], np.zeros((4, 4)))
 
 
 def test_a_view_that_starts_at_an_odd_address_is_not_loaded_16_bytes_at_a_time():

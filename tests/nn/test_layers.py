@@ -275,6 +275,17 @@ def test_initial_values_are_uniform_with_the_bound_of_pytorch(name, args, fan):
         assert max(np.abs(a).max(), np.abs(b).max()) <= 1.000001
 
 
+@pytest.mark.parametrize("affine", [False, True])
+def test_an_instance_norm_that_rectifies_is_one_followed_by_relu(affine):
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 3, 4, 5)))
+    plain, fused = (nn.InstanceNorm2d(3, affine=affine, relu=relu) for relu in (False, True))
+    if affine:
+        for layer in (plain, fused):
+            layer.bias.copy_(np.array([-0.5, 0.0, 0.5]))
+    np.testing.assert_array_equal(fused(x).numpy(), mg.relu(plain(x)).numpy())
+    assert repr(fused).endswith("relu=True)")
+
+
 @pytest.mark.parametrize("layer", [nn.BatchNorm2d(3), nn.InstanceNorm2d(3, affine=True)])
 def test_norms_begin_with_weight_1_and_bias_0(layer):
     assert layer.weight.tolist() == [1, 1, 1]

@@ -9,7 +9,7 @@ from minigan.devices import Array
 Axes = tuple[int, ...]
 
 
-def normalize(x: Array, axis: Axes, eps: float) -> tuple[Array, Array, Array]:
+def normalize(x: Array, axis: Axes, eps: float, relu: bool = False) -> tuple[Array, Array, Array]:
     """minigan.ops.norm.normalize: the result, the mean and 1 / sqrt(var + eps).
 
     The variance is taken of the centred values: E[x^2] - m^2 would cancel.
@@ -18,13 +18,19 @@ def normalize(x: Array, axis: Axes, eps: float) -> tuple[Array, Array, Array]:
     y = x - m
     r = 1 / np.sqrt(_mean(np.square(y), axis) + x.dtype.type(eps))
     y *= r
+    if relu:
+        np.maximum(y, 0, out=y)
     return y, m, r
 
 
-def normalize_grad(grad: Array, x: Array, m: Array, r: Array, axis: Axes) -> Array:
+def normalize_grad(
+    grad: Array, x: Array, m: Array, r: Array, axis: Axes, relu: bool = False
+) -> Array:
     """minigan.ops.norm.normalize_grad: r (g - mean(g) - xhat mean(g xhat))."""
     xhat = x - m
     xhat *= r
+    if relu:
+        grad = grad * (xhat > 0)
     g_mean, g_xhat = _mean(grad, axis), _mean(grad * xhat, axis)
     xhat *= -g_xhat
     xhat += grad

@@ -27,8 +27,10 @@ MOST_SHARED = 48 << 10  # bytes that every GPU gives a block unasked
 VECTOR = 16  # bytes that a thread loads at once
 
 
-def normalize(device: Device, x: Array, *, axis: Axes, eps: float) -> tuple[Array, Array, Array]:
-    """(x - mean) r over axes, the mean, and r = 1 / sqrt(var + eps), both with the axes kept."""
+def normalize(
+    device: Device, x: Array, *, axis: Axes, eps: float, relu: bool
+) -> tuple[Array, Array, Array]:
+    """(x - mean) r over axes, rectified on request; the mean and r, both with the axes kept."""
     x = contiguous(device, floating(device, x))
     y = device.empty(x.shape, x.dtype)
     kept = tuple(1 if a in axis else n for a, n in enumerate(x.shape))
@@ -42,19 +44,26 @@ def normalize(device: Device, x: Array, *, axis: Axes, eps: float) -> tuple[Arra
         parts = device.empty((rows.count * how.parts * _MOMENTS,), x.dtype)
         accumulated = f"s{_MOMENTS * x.itemsize}"
         run("in_parts", f"r:R w:{accumulated} {PACKED_ROWS}", (x, parts, rows.packed))
-        signature = f"r:R r:{accumulated} w:R w:R w:R {PACKED_ROWS} R"
-        run("apply", signature, (x, parts, y, mean, r, rows.packed, eps))
+        signature = f"r:R r:{accumulated} w:R w:R w:R {PACKED_ROWS} R b1"
+        run("apply", signature, (x, parts, y, mean, r, rows.packed, eps, relu))
     elif how.version == "plane":
-        args = (x, y, mean, r, rows.length, eps)
-        run("plane", "r:R w:R w:R w:R i4 R", args, shared=rows.length * x.itemsize)
+        args = (x, y, mean, r, rows.length, eps, relu)
+        run("plane", "r:R w:R w:R w:R i4 R b1", args, shared=rows.length * x.itemsize)
     else:
-        args = (x, y, mean, r, rows.packed, eps)
-        run(how.version, f"r:R w:R w:R w:R {PACKED_ROWS} R", args)
+        args = (x, y, mean, r, rows.packed, eps, relu)
+        run(how.version, f"r:R w:R w:R w:R {PACKED_ROWS} R b1", args)
     return y, mean, r
 
 
 def normalize_grad(
-    device: Device, grad: Array, x: Array, mean: Array, reciprocal_deviation: Array, *, axis: Axes
+    device: Device,
+    grad: Array,
+    x: Array,
+    mean: Array,
+    reciprocal_deviation: Array,
+    *,
+    axis: Axes,
+    relu: bool,
 ) -> Array:
     """What flows back through normalize: r (g - mean(g) - xhat mean(g xhat))."""
     grad, x, mean, r = (contiguous(device, a) for a in (grad, x, mean, reciprocal_deviation))
@@ -68,15 +77,17 @@ def normalize_grad(
     if how.version == "in_parts":
         parts = device.empty((rows.count * how.parts * _GRADIENT_SUMS,), x.dtype)
         accumulated = f"s{_GRADIENT_SUMS * x.itemsize}"
-        signature = f"r:R r:R r:R r:R w:{accumulated} {PACKED_ROWS}"
-        run("in_parts", signature, (*inputs, parts, rows.packed))
-        signature = f"r:R r:R r:R r:R r:{accumulated} w:R {PACKED_ROWS}"
-        run("apply", signature, (*inputs, parts, dx, rows.packed))
+        signature = f"r:R r:R r:R r:R w:{accumulated} {PACKED_ROWS} b1"
+        run("in_parts", signature, (*inputs, parts, rows.packed, relu))
+        signature = f"r:R r:R r:R r:R r:{accumulated} w:R {PACKED_ROWS} b1"
+        run("apply", signature, (*inputs, parts, dx, rows.packed, relu))
     elif how.version == "plane":
         shared = 2 * rows.length * x.itemsize
-        run("plane", "r:R r:R r:R r:R w:R i4", (*inputs, dx, rows.length), shared)
+        args = (*inputs, dx, rows.length, relu)
+        run("plane", "r:R r:R r:R r:R w:R i4 b1", args, shared)
     else:
-        run(how.version, f"r:R r:R r:R r:R w:R {PACKED_ROWS}", (*inputs, dx, rows.packed))
+        args = (*inputs, dx, rows.packed, relu)
+        run(how.version, f"r:R r:R r:R r:R w:R {PACKED_ROWS} b1", args)
     return dx
 
 
