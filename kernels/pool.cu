@@ -63,10 +63,14 @@ extern "C" __global__ void max_pool2d(const REAL* x, REAL* y, long long* indices
     }
 }
 
-// `windows` and `area` are the sizes of a plane of indices and of a plane of x.
+// `windows` and `area` are the sizes of a plane of indices and of a plane of x. The host does not look at indices that
+// are on a GPU: one that is outside finds NaN, and scatters nothing.
 extern "C" __global__ void gather2d(const REAL* x, const long long* indices, REAL* y, int windows, int area,
                                     int count) {
-    FOR_EACH(i, count) y[i] = x[static_cast<long long>(i / windows) * area + indices[i]];
+    FOR_EACH(i, count) {
+        bool inside = indices[i] >= 0 && indices[i] < area;
+        y[i] = inside ? x[static_cast<long long>(i / windows) * area + indices[i]] : sqrt(REAL(-1));
+    }
 }
 
 // scatter2d takes three launches. Several windows can have chosen one pixel, so first the windows of each
@@ -83,6 +87,7 @@ extern "C" __global__ void scatter2d_begin(int* first, int count) {
 extern "C" __global__ void scatter2d_link(const long long* indices, int* first, int* next, int windows, int area,
                                           int count) {
     FOR_EACH(window, count) {
+        if (indices[window] < 0 || indices[window] >= area) continue;
         int pixel = window / windows * area + static_cast<int>(indices[window]);
         next[window] = atomicExch(&first[pixel], window);
     }

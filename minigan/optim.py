@@ -44,8 +44,10 @@ class Optimizer:
         self.lr = _in_range(type(self).__name__, "lr", lr)
         self.steps = 0
         self.state: dict[str, list[Array]] = {
-            name: [np.zeros_like(p._array, order="C") for p in self.params] for name in self.slots
+            name: [devices.full(p.device, p.shape, 0, p.dtype) for p in self.params]
+            for name in self.slots
         }
+        self._homes = [p.device for p in self.params]  # of each parameter's state
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -57,6 +59,7 @@ class Optimizer:
         self.steps += 1
         for i, p in enumerate(self.params):
             if p.grad is not None:
+                self._follow(i)
                 arrays = (p._array, p.grad._array, *(self.state[name][i] for name in self.slots))
                 if p.device == "cpu":
                     with np.errstate(all="ignore"):
@@ -64,6 +67,14 @@ class Optimizer:
                 else:
                     self.update_on(devices.device(p.device), *arrays)
                 p._version[0] += 1
+
+    def _follow(self, i: int) -> None:
+        """Bring a parameter's state to where the parameter has been moved since."""
+        source, target = self._homes[i], self.params[i].device
+        if source != target:
+            for arrays in self.state.values():
+                arrays[i] = devices.moved(arrays[i], source, target)
+            self._homes[i] = target
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """The rule for one parameter, in place."""
@@ -79,7 +90,9 @@ class Optimizer:
     def state_dict(self) -> dict[str, Array]:
         """The count of steps and copies of all arrays, as "momentum.3" for the fourth parameter's."""
         arrays = {
-            f"{name}.{i}": a.copy() for name in self.slots for i, a in enumerate(self.state[name])
+            f"{name}.{i}": devices.to_host(a, self._homes[i]).copy()
+            for name in self.slots
+            for i, a in enumerate(self.state[name])
         }
         return {"steps": np.array(self.steps), **arrays}
 
@@ -102,7 +115,9 @@ class Optimizer:
         self.steps = int(state["steps"])
         for name in self.slots:
             for i, array in enumerate(self.state[name]):
-                array[...] = state[f"{name}.{i}"]
+                given = np.asarray(state[f"{name}.{i}"])
+                home = self._homes[i]
+                devices.write(array, home, devices.moved(given, "cpu", home))
 
 
 class SGD(Optimizer):
@@ -185,8 +200,9 @@ class Adam(Optimizer):
         super().__init__(params, lr)
         self.betas = _pair_of_betas(betas)
         self.eps = _in_range("Adam", "eps", eps)
-        self.state["count"] = [np.zeros((), np.int64) for _ in self.params]
-        self._step: Array | None = None  # a device's memory for what a step's elements share
+        integers = np.dtype(np.int64)
+        self.state["count"] = [devices.full(p.device, (), 0, integers) for p in self.params]
+        self._shared: dict[str, Array] = {}  # by device: memory for what a step's elements share
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """One step of the rule above."""
@@ -204,11 +220,11 @@ class Adam(Optimizer):
 
     def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
         """The same through kernels, which count the steps on the device."""
-        if self._step is None:
-            self._step = device.empty(kernels.ADAM_STEP, np.float64)
+        if device.name not in self._shared:
+            self._shared[device.name] = device.empty(kernels.ADAM_STEP, np.float64)
         how: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "eps": self.eps}
         mean, square, count = state
-        kernels.adam(device, w, g, mean, square, count, self._step, **how)
+        kernels.adam(device, w, g, mean, square, count, self._shared[device.name], **how)
 
 
 def _listed(optimizer: str, params: Iterable[Tensor]) -> list[Tensor]:

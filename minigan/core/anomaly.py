@@ -31,18 +31,18 @@ def detect_nonfinite() -> Iterator[None]:
 
 
 def _look(operation: Op, args: Sequence[Any], out: Tensor) -> None:
-    if out.dtype.kind != "f" or np.isfinite(out._array).all():
+    if out.dtype.kind != "f" or np.isfinite(out.numpy()).all():
         return
     for i, argument in enumerate(args):
         if isinstance(argument, Tensor) and argument.dtype.kind == "f":
-            bad = argument._array[~np.isfinite(argument._array)]
-            if bad.size:
+            bad = np.count_nonzero(~np.isfinite(argument.numpy()))
+            if bad:
                 name = operation.variadic or operation.inputs[i]
                 raise NonFiniteError(
                     f"{operation.name}: its argument {name!r} of shape {argument.shape} already holds "
-                    f"{bad.size} values that are not finite"
+                    f"{bad} values that are not finite"
                 )
-    count = int(np.count_nonzero(~np.isfinite(out._array)))
+    count = int(np.count_nonzero(~np.isfinite(out.numpy())))
     raise NonFiniteError(
         f"{operation.name} was the first operation to give a value that is not finite: {count} of "
         f"{out.numel()} in its result of shape {out.shape}"

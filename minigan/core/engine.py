@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from minigan import devices
 from minigan.core.errors import (
     ArgumentError,
+    DeviceError,
     FreedGraphError,
     GraphError,
     NoGradientError,
@@ -86,7 +88,16 @@ def _added(before: Tensor | None, gradient: Tensor, create_graph: bool) -> Tenso
     """A leaf's new `.grad`, in memory that no other leaf's gradient shares."""
     if before is not None:
         return before + gradient
-    return gradient if create_graph else Tensor(np.array(gradient._array), device=gradient.device)
+    return gradient if create_graph else _copied(gradient)
+
+
+def _copied(t: Tensor) -> Tensor:
+    return Tensor(devices.moved(t._array, t.device, t.device), device=t.device)
+
+
+def _like(t: Tensor, value: float) -> Tensor:
+    """A constant of a tensor's shape, dtype and device."""
+    return Tensor(devices.full(t.device, t.shape, value, t.dtype), device=t.device)
 
 
 def grad(
@@ -116,8 +127,7 @@ def grad(
         if step.node in targets:
             found[step.node] = step.gradient
     return tuple(
-        found[node] if node in found else Tensor(np.zeros_like(t._array), None, None, t.device)
-        for node, t in zip(nodes, wanted, strict=True)
+        found[node] if node in found else _like(t, 0) for node, t in zip(nodes, wanted, strict=True)
     )
 
 
@@ -356,10 +366,15 @@ def _start_gradient(output: Tensor, gradient: Tensor | None) -> Tensor:
                 f"backward: the output has shape {output.shape}; without a gradient to start from, "
                 "it needs exactly one element (take .sum() or .mean(), or pass a gradient)"
             )
-        return Tensor(np.ones_like(output._array), None, None, output.device)
+        return _like(output, 1)
     if gradient.shape != output.shape:
         raise ShapeError(
             f"backward: the gradient to start from has shape {gradient.shape}; it needs the "
             f"output's, {output.shape}"
+        )
+    if gradient.device != output.device:
+        raise DeviceError(
+            f"backward: the gradient to start from is on {gradient.device!r}; it needs to be on the "
+            f"output's device, {output.device!r}"
         )
     return gradient if gradient.dtype == output.dtype else gradient.to(output.dtype)

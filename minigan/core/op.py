@@ -241,14 +241,15 @@ class Op:
                 raise refusal(self, arrays, error) from error
             raise
         array, *aux = result if self.aux else (result,)
-        if device == "cpu":
+        where = params["device"] if self._chooses_device else device
+        if device == where == "cpu":
             if type(array) is not np.ndarray:
                 array = np.asarray(array)  # NumPy gives scalars where an array has no axes
             if array.dtype.char == "d" and not self._chooses_dtype:
                 array = unless_asked_for(array, args)
         version = args[0]._version if self.view else None
 
-        out = Tensor(array, None, version, params["device"] if self._chooses_device else device)
+        out = Tensor(array, None, version, where)
         if mode.recording and self.differentiable and array.dtype.kind == "f":
             parents = tuple([a._node if isinstance(a, Tensor) else None for a in args])
             needs = tuple([parent is not None for parent in parents])
@@ -346,6 +347,8 @@ _NEVER_WRITTEN = [0]  # the version cell of auxiliary results, which users see r
 
 
 def _read_only(array: Array) -> Array:
+    if not isinstance(array, Array):
+        return array  # a GPU's arrays cannot be guarded
     view = array.view()
     view.flags.writeable = False
     return view

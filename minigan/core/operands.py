@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigan import devices
 from minigan.core.errors import ArgumentError, DeviceError, MiniganError, ShapeError
 from minigan.core.quiet import quietly
 from minigan.core.tensor import DEFAULT_DTYPE, Array, Tensor, as_array
@@ -70,7 +71,8 @@ def as_operand(
             "a list of tensors" if is_list else f"the function {getattr(value, '__name__', value)}"
         )
         raise ArgumentError(f"{operation}: {name} is {what}; it needs one tensor")
-    return Tensor(as_array(value, dtype, f"{operation}: {name}"), None, None, device)
+    array = as_array(value, dtype, f"{operation}: {name}")
+    return Tensor(devices.moved(array, "cpu", device) if device == "cuda" else array, device=device)
 
 
 def _holds_tensors(values: Sequence[Any]) -> bool:

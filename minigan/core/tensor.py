@@ -50,7 +50,7 @@ class Tensor:
         device: str = "cpu",
     ):
         """Wrap an array without copying it; users call `minigan.tensor`, which copies."""
-        if not isinstance(array, Array):
+        if not devices.is_array(array):
             raise ArgumentError(
                 f"Tensor: array is {brief(array)}; it needs a NumPy array (minigan.tensor makes a "
                 "tensor of numbers and lists)"
@@ -125,8 +125,8 @@ class Tensor:
     # ------------------------------------------------------------------ what it holds
 
     def numpy(self) -> Array:
-        """The values as a read-only NumPy array that shares this tensor's memory (no copy on the CPU)."""
-        view = self._array.view()
+        """The values as a read-only NumPy array: this tensor's memory, or a copy of it from a GPU."""
+        view = devices.to_host(self._array, self.device).view()
         view.flags.writeable = False
         return view
 
@@ -143,11 +143,11 @@ class Tensor:
                 f"{operation}: a tensor of shape {self.shape} has {self._array.size} elements; "
                 "it needs one"
             )
-        return self._array.item()
+        return self.numpy().item()
 
     def tolist(self) -> Any:
         """The values as nested Python lists."""
-        return self._array.tolist()
+        return self.numpy().tolist()
 
     def __float__(self) -> float:
         return float(self._only_element("float"))
@@ -186,7 +186,7 @@ class Tensor:
                 f"copy_: this tensor was made by {self._node.name}; "  # type: ignore[union-attr]
                 "tensors inside a graph are not written to"
             )
-        if not self._array.flags.writeable:
+        if _shows_elements_repeatedly(self._array):
             raise ArgumentError(
                 f"copy_: this tensor of shape {self.shape} shows the elements of another one "
                 "repeatedly; it needs memory of its own (minigan.tensor makes a copy)"
@@ -216,7 +216,8 @@ class Tensor:
                 f"copy: this tensor was made by {self._node.name}; "  # type: ignore[union-attr]
                 "it needs a leaf (use detach() for a tensor outside the graph)"
             )
-        return _restored, (self._array, self._version, self.device, self.requires_grad, self.grad)
+        array = devices.to_host(self._array, self.device)
+        return _restored, (array, self._version, self.device, self.requires_grad, self.grad)
 
     # ------------------------------------------------------------------ the chain rule
 
@@ -302,10 +303,19 @@ def _leaf_node(tensor: Tensor) -> Node:
     return node
 
 
+def _shows_elements_repeatedly(array: Array) -> bool:
+    """Whether a write to one element would change others: broadcast views are read-only in NumPy."""
+    if isinstance(array, Array):
+        return not array.flags.writeable
+    return any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+
+
 def _restored(
     array: Array, version: list[int], device: str, requires_grad: bool, grad: Tensor | None
 ) -> Tensor:
     """A copied leaf: with a node of its own, or its gradient would go to the original."""
+    if device == "cuda":
+        array = devices.moved(array, "cpu", device)
     result = Tensor(array, None, version, device)
     result.grad = grad
     return result.requires_grad_(requires_grad)
@@ -367,9 +377,11 @@ def tensor(
     hand, and so do `copy_` and the optimisers.
     """
     device = devices.available(device or "cpu")
-    if dtype is None and isinstance(values, Tensor):
-        dtype = values.dtype
+    if isinstance(values, Tensor):
+        dtype, values = dtype or values.dtype, values.numpy()
     array = as_array(values, None if dtype is None else as_dtype("tensor", dtype))
     array = np.array(array, dtype=dtype or array.dtype, order="C", copy=True)
+    if device == "cuda":
+        array = devices.moved(array, "cpu", device)
     result = Tensor(array, None, None, device)
     return result.requires_grad_() if requires_grad else result

@@ -1,8 +1,12 @@
-"""Where arrays live and operations run: the CPU, through NumPy; the emulator, through CUDA kernels."""
+"""Where arrays live and operations run: on the CPU NumPy does, elsewhere our CUDA kernels.
+
+`cpu` is NumPy, `cuda` a GPU through CuPy, `emulator` the same kernels on NumPy's arrays.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +15,10 @@ from minigan.core.errors import DeviceError
 if TYPE_CHECKING:
     from minigan.devices.launch.kernel import Device
 
-Array = np.ndarray  # what every device computes on
+# What a device computes on, as far as it is NumPy's; a GPU's arrays are CuPy's, which have its methods.
+Array = np.ndarray
 
-NAMES = ("cpu", "emulator")
+NAMES = ("cpu", "cuda", "emulator")
 
 
 def available(name: str) -> str:
@@ -28,18 +33,46 @@ def available(name: str) -> str:
 
 
 def device(name: str) -> Device:
-    """The device that runs our kernels under this name."""
+    """The device that runs our kernels under this name; raises DeviceError where it cannot be had."""
+    if name == "cuda":
+        from minigan.devices.cuda.device import cuda
+
+        return cuda()
     from minigan.devices.emulator.device import emulator
 
     return emulator()
 
 
-def moved(array: Array, source: str, target: str) -> Array:
-    """A copy of an array of device `source` as an array of device `target`."""
-    return np.array(array, order="C", copy=True)  # the emulator's arrays are NumPy's
+def is_array(value: Any) -> bool:
+    """Whether this is an array of one of the devices."""
+    return isinstance(value, Array) or hasattr(value, "__cuda_array_interface__")
 
 
-def write(target: Array, name: str, array: Array) -> None:
+def moved(array: Any, source: str, target: str) -> Any:
+    """A copy of an array of device `source` as an array of device `target`, contiguous."""
+    if source == target == "cuda":
+        from minigan.devices.launch.elementwise import copied
+
+        return copied(device("cuda"), array)
+    on_host = device(source).to_host(array) if source == "cuda" else array
+    return device(target).from_host(on_host) if target == "cuda" else _copied(on_host)
+
+
+def to_host(array: Any, name: str) -> np.ndarray:
+    """An array of device `name` as NumPy's: itself where it is one."""
+    return array if name != "cuda" else device(name).to_host(array)
+
+
+def full(name: str, shape: Sequence[int], value: float, dtype: np.dtype) -> Any:
+    """A new array of device `name` that holds one value."""
+    if name != "cuda":
+        return np.full(shape, value, dtype)
+    from minigan.devices.launch.elementwise import filled
+
+    return filled(device(name), shape, value, dtype)
+
+
+def write(target: Any, name: str, array: Any) -> None:
     """Write an array of device `name`, which broadcasts to `target`'s shape, into `target` there."""
     if name == "cpu":
         np.copyto(target, array, casting="same_kind")
@@ -47,3 +80,7 @@ def write(target: Array, name: str, array: Array) -> None:
     from minigan.devices.launch.elementwise import assign
 
     assign(device(name), target, np.broadcast_to(array, target.shape))
+
+
+def _copied(array: np.ndarray) -> np.ndarray:
+    return np.array(array, order="C", copy=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from minigan import devices
+from minigan import devices, ops
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.tensor import Array, Tensor
 
@@ -103,7 +103,7 @@ class Module:
             if tensor.dtype.kind == "f" and tensor.dtype != dtype:
                 trained = tensor.requires_grad
                 tensor.requires_grad_(False)
-                tensor._array = tensor._array.astype(dtype)
+                tensor._array = ops.cast(tensor, dtype=dtype)._array
                 tensor._version[0] += 1
                 tensor.requires_grad_(trained)
                 if tensor.grad is not None:

@@ -16,7 +16,7 @@ from minigan.devices.launch import conv, index, matmul, norm, pad, pool, random,
 from minigan.devices.launch import elementwise as e
 from minigan.devices.launch.kernel import Array
 
-DEVICES = ("emulator",)
+DEVICES = ("cuda", "emulator")
 
 VIEWS = ("alias", "broadcast_to", "flip", "reshape", "transpose")
 
@@ -92,6 +92,7 @@ def install() -> None:
     for name in DEVICES:
         for operation in map(REGISTRY.__getitem__, VIEWS):
             operation.kernel(name)(operation.forward)
+        REGISTRY["reshape"].kernel(name)(partial(_run, name, e.reshaped))
         REGISTRY["transfer"].kernel(name)(REGISTRY["transfer"].forward)
         for operation, host in KERNELS.items():
             REGISTRY[operation].kernel(name)(partial(_run, name, host))

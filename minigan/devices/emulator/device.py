@@ -49,6 +49,14 @@ class Emulator:
         """New memory, whose values are whatever is there."""
         return np.empty(shape, dtype)
 
+    def from_host(self, array: np.ndarray) -> np.ndarray:
+        """A copy, contiguous."""
+        return np.array(array, order="C", copy=True)
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        """The array itself."""
+        return array
+
     def run(
         self,
         kernel: Kernel,

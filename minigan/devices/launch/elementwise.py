@@ -7,7 +7,7 @@ numbers, where an operand may be one) and the operation's settings, and gives th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from minigan.devices.launch.layout import layout, memory, overlap
 Host = Callable[..., Array]
 
 _ANY = tuple(C_TYPES)
+_FILL = Kernel("index.cu", "fill", "w:R R i4", _ANY)
 _ARITHMETIC, _FUNCTIONS = "arithmetic.cu", "functions.cu"
 
 
@@ -101,7 +102,7 @@ def assign(device: Device, y: Array, x: Array) -> None:
     if not y.size:
         return
     if overlap(x, y):
-        x = unary("copy", _ARITHMETIC)(device, x)
+        x = copied(device, x)
     to = "b1" if y.dtype == np.bool_ else y.dtype.str[1:]
     kernel = Kernel("cast.cu", "assign", f"r:R w:{to} {LAYOUT} i4", _ANY)
     args = (memory(x), memory(y), layout("assign", y.shape, [x, y]), y.size)
@@ -110,7 +111,25 @@ def assign(device: Device, y: Array, x: Array) -> None:
 
 def contiguous(device: Device, x: Array) -> Array:
     """x itself if it is contiguous, a contiguous copy otherwise."""
-    return x if x.flags.c_contiguous else unary("copy", _ARITHMETIC)(device, x)
+    return x if x.flags.c_contiguous else copied(device, x)
+
+
+def copied(device: Device, x: Array) -> Array:
+    """A contiguous copy."""
+    return unary("copy", _ARITHMETIC)(device, x)
+
+
+def reshaped(device: Device, x: Array, *, shape: Sequence[int]) -> Array:
+    """x with another shape: a view where it is contiguous, of a contiguous copy otherwise."""
+    return contiguous(device, x).reshape(shape)
+
+
+def filled(device: Device, shape: Sequence[int], value: float, dtype: np.dtype) -> Array:
+    """A new array that holds one value."""
+    y = device.empty(shape, dtype)
+    if y.size:
+        launch(device, _FILL, dtype, blocks_for(y.size), (y, value, y.size))
+    return y
 
 
 # ---------------------------------------------------------------------- what they share

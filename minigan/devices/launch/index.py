@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigan import devices
 from minigan.core.errors import ShapeError
-from minigan.devices.launch.elementwise import cast, contiguous
+from minigan.devices.launch.elementwise import cast, contiguous, filled
 from minigan.devices.launch.kernel import C_TYPES, Array, Device, Kernel, blocks_for, launch
 from minigan.devices.launch.layout import SIGNATURE as LAYOUT
 from minigan.devices.launch.layout import count_of, layout, memory
@@ -23,7 +22,6 @@ Index = tuple[Any, ...]
 
 _ANY = tuple(C_TYPES)
 _PUT = Kernel("index.cu", "put", f"r:R w:R {LAYOUT} i4", _ANY)
-_FILL = Kernel("index.cu", "fill", "w:R R i4", _ANY)
 _TAKE = Kernel("index.cu", "take_rows", "r:R r:i8 w:R i4 i4", _ANY)
 _ADD = Kernel("index.cu", "add_rows", "r:R r:i4 r:i4 w:R i4 i4", _ANY)
 
@@ -49,7 +47,7 @@ def getitem(device: Device, x: Array, *, index: Index) -> Array:
     positions = _positions(x.shape, head, index)
     y = device.empty((*positions.shape, *x.shape[head:]), x.dtype)
     if count_of("getitem", y.shape):
-        positions = devices.moved(positions, "cpu", device.name)
+        positions = device.from_host(positions)
         args = (contiguous(device, x), positions, y, inner, y.size)
         launch(device, _TAKE, x.dtype, blocks_for(y.size), args)
     return y
@@ -57,20 +55,19 @@ def getitem(device: Device, x: Array, *, index: Index) -> Array:
 
 def getitem_dx(device: Device, grad: Array, *, index: Index, input_shape: Shape) -> Array:
     """Zeros of `input_shape` with `grad` added at `index`."""
-    y = device.empty(input_shape, grad.dtype)
     count = count_of("getitem_dx", input_shape)
-    if not count:
+    if not count or is_view(index):
+        y = filled(device, input_shape, 0, grad.dtype)
+        if count:
+            _put(device, grad, _view(y, index))
         return y
-    if is_view(index):
-        launch(device, _FILL, grad.dtype, blocks_for(count), (y, 0, count))
-        _put(device, grad, _view(y, index))
-        return y
+    y = device.empty(input_shape, grad.dtype)
     head, inner = _divided(input_shape, index)
     positions = _positions(input_shape, head, index).ravel()
     order = np.argsort(positions, kind="stable").astype(np.int32)
     begin = np.zeros(math.prod(input_shape[:head]) + 1, np.int32)
     np.cumsum(np.bincount(positions, minlength=begin.size - 1), out=begin[1:])
-    order, begin = (devices.moved(a, "cpu", device.name) for a in (order, begin))
+    order, begin = (device.from_host(a) for a in (order, begin))
     args = (contiguous(device, grad), order, begin, y, inner, count)
     launch(device, _ADD, grad.dtype, blocks_for(count), args)
     return y

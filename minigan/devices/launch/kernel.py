@@ -73,6 +73,14 @@ class Device(Protocol):
         """New memory, whose values are whatever is there."""
         ...
 
+    def from_host(self, array: np.ndarray) -> Array:
+        """A copy of a NumPy array, contiguous, in the device's memory."""
+        ...
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """An array of the device as NumPy's."""
+        ...
+
     def run(
         self,
         kernel: Kernel,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from minigan.core.errors import ShapeError
 
@@ -74,7 +74,16 @@ def memory(x: Any) -> Any:
     ascending = x[tuple(slice(None, None, -1 if stride < 0 else 1) for stride in x.strides)]
     furthest = zip(x.shape, ascending.strides, strict=True)
     extent = 1 + sum((size - 1) * stride // x.itemsize for size, stride in furthest)
+    as_strided = _as_strided(x)
     return as_strided(ascending, (extent,), (x.itemsize,))
+
+
+def _as_strided(x: Any) -> Any:
+    """The function of this name of the library that the array is of."""
+    if isinstance(x, np.ndarray):
+        return np.lib.stride_tricks.as_strided
+    library = importlib.import_module(type(x).__module__.partition(".")[0])
+    return library.lib.stride_tricks.as_strided
 
 
 def address(x: Any) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigan.devices.launch.elementwise import contiguous
 from minigan.devices.launch.kernel import REAL_TYPES, Array, Device, Kernel
+from minigan.devices.launch.layout import memory
 from minigan.devices.launch.variants import (
     Sizes,
     Variant,
@@ -128,7 +129,7 @@ def _multiply(
         part = Problem(min(_MOST_MATRICES, matrices - first), problem.m, problem.n, problem.k)
         a_part, b_part = (x[first:] if x.ndim == 3 and x.strides[0] else x for x in (a, b))
         c_part = c.reshape(matrices, problem.m, problem.n)[first:]
-        args = (_memory(a_part), _memory(b_part), bias, c_part, _strides(problem, a_part, b_part))
+        args = (memory(a_part), memory(b_part), bias, c_part, _strides(problem, a_part, b_part))
         variant.run(device, part, c.dtype, args)
 
 
@@ -146,14 +147,6 @@ def _stacked(device: Device, x: Array, leading: Sequence[int]) -> Array:
 def _addressable(device: Device, x: Array) -> Array:
     """x, or a contiguous copy where a stride is negative: kernels begin at the first element."""
     return contiguous(device, x) if any(s < 0 for s in x.strides) else x
-
-
-def _memory(x: Array) -> Array:
-    """The stretch of memory that x lies in, as a flat contiguous array; kernels know the strides."""
-    if x.flags.c_contiguous:
-        return x
-    reach = sum((n - 1) * s for n, s in zip(x.shape, x.strides, strict=True)) // x.itemsize + 1
-    return np.lib.stride_tricks.as_strided(x, (reach,), (x.itemsize,))
 
 
 def _strides(problem: Problem, a: Array, b: Array) -> np.ndarray:
