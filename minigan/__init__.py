@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from minigan.core.tensor import tensor as tensor
     from minigan.devices.launch.variants import use_kernels as use_kernels
     from minigan.ops import *  # noqa: F403
+    from minigan.ops.which import which_kernel as which_kernel
 
 _HOMES = {
     "minigan.core.tensor": ("Tensor", "tensor"),
@@ -56,6 +57,7 @@ _HOMES = {
     "minigan.core.gradcheck": ("gradcheck", "gradgradcheck"),
     "minigan.core.op": ("op",),
     "minigan.devices.launch.variants": ("use_kernels",),
+    "minigan.ops.which": ("which_kernel",),
     "minigan.core.errors": (
         "ArgumentError",
         "DeviceError",

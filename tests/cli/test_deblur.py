@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from standin_cupy import install
 
 from minigan.cli.main import main
 from minigan.images import read_image, write_image
@@ -47,22 +48,25 @@ def test_training_writes_a_report_and_says_where(trained):
     assert (trained / "report.html").stat().st_size > 100_000
 
 
-def test_training_and_restoring_on_the_emulator(trained, picture, tmp_path):
+@pytest.mark.parametrize("device", ["emulator", "cuda"])
+def test_training_and_restoring_on_a_device(trained, picture, tmp_path, device, monkeypatch):
     """The same losses and the same picture, to float32's rounding, from our CUDA kernels alone."""
-    options = ["--preset", "tiny", "--steps", "3", "--device", "emulator"]
+    if device == "cuda":  # without a GPU: CuPy's stand-in
+        install(monkeypatch)
+    options = ["--preset", "tiny", "--steps", "3", "--device", device]
     result = call("train", *options, "--out", tmp_path / "run")
     assert result.exit_code == 0, result.output
     assert (
-        "--device emulator" in json.loads((tmp_path / "run/settings.json").read_text())["command"]
+        f"--device {device}" in json.loads((tmp_path / "run/settings.json").read_text())["command"]
     )
     ours, theirs = (
         json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
         for folder in (tmp_path / "run", trained)
     )
     assert ours == pytest.approx(theirs, rel=2e-4)
-    for device, name in (("cpu", "a.png"), ("emulator", "b.png")):
+    for where, name in (("cpu", "a.png"), (device, "b.png")):
         result = call(
-            "restore", picture, "--model", trained, "--device", device, "-o", tmp_path / name
+            "restore", picture, "--model", trained, "--device", where, "-o", tmp_path / name
         )
         assert result.exit_code == 0, result.output
     difference = read_image(tmp_path / "a.png") - read_image(tmp_path / "b.png")

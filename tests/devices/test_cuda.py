@@ -220,7 +220,7 @@ def test_tensors_of_two_devices_are_refused(gpu):
 
 def test_a_gradient_to_start_from_has_to_be_on_the_outputs_device(gpu):
     y = on_gpu([1.0, 2.0], requires_grad=True) * 2
-    with pytest.raises(DeviceError, match="from is on 'cpu'; it needs .* 'cuda'"):
+    with pytest.raises(DeviceError, match=r"from is on 'cpu'; it needs .* 'cuda'"):
         y.backward(mg.tensor([1.0, 1.0]))
 
 
