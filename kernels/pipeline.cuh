@@ -61,7 +61,7 @@ struct Copier {
             if (first + i < count && k0 + k < k_end)
                 from = Operand::k_is_inner ? operand.find(buffers.line[i], my_step)
                                            : operand.find(my_line, buffers.step[stage][k]);
-            copy_async<sizeof(REAL)>(&buffers.tile[stage][k][i], from ? from : operand.data, from != nullptr);
+            copy_async(&buffers.tile[stage][k][i], from ? from : operand.data, from != nullptr);
         }
     }
 };

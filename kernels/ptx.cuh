@@ -5,20 +5,19 @@
 
 // ---------------------------------------------------------------- copies that go on meanwhile
 
-// Begin to copy `bytes` (4, 8 or 16) from global to shared memory, or to write zeros there if not `inside`. `from` has
-// to be an address of global memory in either case. GPUs before compute capability 8.0 copy at once.
-template <int bytes>
-__device__ __forceinline__ void copy_async(void* to, const void* from, bool inside) {
+// Begin to copy an element of 4, 8 or 16 bytes from global to shared memory, or to write zeros there if not `inside`.
+// `from` has to be an address of global memory in either case. GPUs before compute capability 8.0 copy at once.
+template <class T>
+__device__ __forceinline__ void copy_async(T* to, const T* from, bool inside) {
 #ifdef MINIGAN_EMULATOR
-    emulator_copy_async(to, from, bytes, inside ? bytes : 0);
+    emulator_copy_async(to, from, sizeof(T), inside ? sizeof(T) : 0);
 #elif __CUDA_ARCH__ >= 800
     unsigned shared = static_cast<unsigned>(__cvta_generic_to_shared(to));
-    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(from), "n"(bytes),
-                 "r"(inside ? bytes : 0)
+    unsigned bytes = inside ? sizeof(T) : 0;  // the others are zero
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared), "l"(from), "n"(sizeof(T)), "r"(bytes)
                  : "memory");
 #else
-    for (int i = 0; i < bytes / 4; i++)
-        static_cast<unsigned*>(to)[i] = inside ? static_cast<const unsigned*>(from)[i] : 0;
+    *to = inside ? *from : T{};
 #endif
 }
 

@@ -21,8 +21,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Queue
 
 from minigan.devices.emulator.source import blanked
 from minigan.devices.launch.kernel import kernels_folder
@@ -49,7 +51,7 @@ TESTS: dict[str, list[list[str]]] = {
     "matmul.cuh": _PRODUCTS,
     "pipeline.cuh": [[_VARIANTS, "-k", "v4 or v5"]],
     "tensor_cores.cuh": [[_VARIANTS, "-k", "v5"]],
-    "ptx.cuh": [[_VARIANTS, "-k", "v4 or v5"]],
+    "ptx.cuh": [["tests/devices/test_ptx.py"], [_VARIANTS, "-k", "v4 or v5"]],
     "winograd.cu": [[_VARIANTS, "-k", "v6"]],
     "conv2d_thin.cu": [[_VARIANTS, "-k", "v7 or layers"]],
     "conv2d_dw_thin.cu": [[_VARIANTS, "-k", "v7 or layers"]],
@@ -57,11 +59,12 @@ TESTS: dict[str, list[list[str]]] = {
     "reduce.cu": _ROWS,
     "statistics.cu": _ROWS,
     "norm.cu": [["tests/devices/test_norm.py"], [_CATALOGUE, "-k", "norm"]],
+    "cast.cu": [["tests/devices/test_strides.py"], [_CATALOGUE, "-k", "cast"]],
     "index.cu": [["tests/devices/test_index.py"], [_CATALOGUE, "-k", "getitem or concatenate"]],
     "random.cu": [["tests/devices/test_random.py"]],
     "optim.cu": [["tests/devices/test_optim_on_devices.py"]],
 }
-OTHERWISE = [[_CATALOGUE], ["tests/devices/test_strides.py"]]
+OTHERWISE = [["tests/devices/test_strides.py"], [_CATALOGUE]]
 
 # ---------------------------------------------------------------------- what is changed
 
@@ -79,8 +82,11 @@ class Mutant:
 
 
 _DECLARATION = re.compile(
-    r"^\s*(?:(?:const|static|__shared__|constexpr|extern)\s+)*[\w:<>]+\s+\w+(\[[^\]]*\])+\s*[;={,)]"
+    r"^\s*(?:(?:const|static|__shared__|constexpr|extern|typename|alignas\(\d+\))\s+)*"
+    r"[\w:<>]+\s+\w+(\[[^\]]*\])+\s*[;={,)]"
 )
+# The C++ that stands in for an instruction is the emulator's, no part of the kernel.
+_MODEL = re.compile(r"^#ifdef MINIGAN_EMULATOR\n(?P<model>.*?)^#(?:el|endif)", re.M | re.S)
 _OPERATORS = {
     "index off by one": re.compile(r"\[(?P<inside>[^\[\]]+)\]"),
     "< becomes <=": re.compile(r"(?<= )<(?= )"),
@@ -94,7 +100,7 @@ _GUARD = re.compile(r"\bif \(")
 
 def mutants_of(name: str, source: str) -> list[Mutant]:
     """Every change of every operator at every site of a file."""
-    plain = blanked(source)
+    plain = _MODEL.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), blanked(source))
     found = []
     for operator, start, end, new in _changes(plain, source):
         found.append(
@@ -149,11 +155,24 @@ def drawn(count: int, seed: int) -> list[Mutant]:
 # ---------------------------------------------------------------------- whether it is noticed
 
 
+@contextmanager
+def _scratch_folder() -> Iterator[str]:
+    """One of a few folders, so that what was built of unchanged kernels is found again."""
+    scratch = _scratch.get()
+    try:
+        yield scratch
+    finally:
+        _scratch.put(scratch)
+
+
+_scratch: Queue[str] = Queue()
+
+
 def is_caught(mutant: Mutant) -> tuple[bool, str]:
     """Whether the tests notice it, and by what."""
-    with tempfile.TemporaryDirectory() as scratch:
+    with _scratch_folder() as scratch:
         folder = Path(scratch) / "kernels"
-        shutil.copytree(kernels_folder(), folder)
+        shutil.copytree(kernels_folder(), folder, dirs_exist_ok=True)
         path = folder / mutant.file
         source = path.read_text()
         end = mutant.offset + len(mutant.old)
@@ -201,7 +220,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     chosen = parser.parse_args()
     mutants = drawn(chosen.count, chosen.seed)
-    with ThreadPoolExecutor(chosen.processes) as pool:
+    with tempfile.TemporaryDirectory() as base, ThreadPoolExecutor(chosen.processes) as pool:
+        for number in range(chosen.processes):
+            _scratch.put(tempfile.mkdtemp(dir=base, prefix=f"{number}-"))
         results = []
         for mutant, (caught, by) in zip(mutants, pool.map(is_caught, mutants), strict=True):
             print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.special
+from emulated import assert_same_bits_in_every_order, run
 
 from minigan import ops
 from minigan.core.errors import ShapeError
@@ -172,6 +173,18 @@ def test_integers_and_booleans(dtype):
     assert reduced("mean", x).dtype == np.float32
     np.testing.assert_allclose(reduced("mean", x), x.mean(), rtol=1e-6)
     np.testing.assert_allclose(reduced("logsumexp", x), lse(x.reshape(1, -1))[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sum", "max", "var", "logsumexp", "log_softmax", "normalize"])
+def test_rows_can_be_more_than_a_grid_has_warps(name):
+    """One block takes all rows, one after the other, by warps and by threads."""
+    settings = SETTINGS.get(name, {}) | ({"eps": 1e-5} if name == "normalize" else {})
+    for shape in ((40, 33), (600, 3)):
+        assert_same_bits_in_every_order(name, numbers(shape), axis=1, **settings)
+    if name == "normalize":
+        _, mean, r = run("normalize", numbers((40, 33)), axis=1, **settings)
+        gradient, x = numbers((40, 33), seed=1), numbers((40, 33))
+        assert_same_bits_in_every_order("normalize_grad", gradient, x, mean, r, axis=(1,))
 
 
 def test_the_same_call_gives_the_same_bits():

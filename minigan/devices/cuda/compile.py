@@ -51,13 +51,35 @@ def compile_for(
     Raises KernelError with the compiler's own message where it does not compile, MissingExtraError
     without NVRTC.
     """
+    architecture = [f"--gpu-architecture=sm_{capability}", "--ptxas-options=-v"]
+    code, log = _compiled(path, architecture, macros, include, "CUBIN")
+    return Compiled(code, parse_log(log))
+
+
+def compile_to_ptx(
+    path: Path,
+    capability: int,
+    macros: Mapping[str, str] | None = None,
+    include: Sequence[Path] = (),
+) -> str:
+    """The same up to PTX, the assembly language that all GPUs have in common."""
+    architecture = [f"--gpu-architecture=compute_{capability}"]
+    return _compiled(path, architecture, macros, include, "PTX")[0].rstrip(b"\0").decode()
+
+
+def _compiled(
+    path: Path,
+    architecture: Sequence[str],
+    macros: Mapping[str, str] | None,
+    include: Sequence[Path],
+    result: str,
+) -> tuple[bytes, str]:
+    """What NVRTC makes of a file (its CUBIN or its PTX), and the compiler's log."""
     nvrtc = require("cuda.bindings.nvrtc", "nvrtc", "compile kernels for GPUs")
-    folders = (path.parent, *include)
     options = [
-        f"--gpu-architecture=sm_{capability}",
+        *architecture,
         "--std=c++17",
-        "--ptxas-options=-v",
-        *(f"--include-path={folder}" for folder in folders),
+        *(f"--include-path={folder}" for folder in (path.parent, *include)),
         *(f"--define-macro={name}={value}" for name, value in (macros or {}).items()),
     ]
     program = _checked(
@@ -70,12 +92,13 @@ def compile_for(
         _checked(nvrtc, nvrtc.nvrtcGetProgramLog(program, log))
         text = log.rstrip(b"\0").decode()
         if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-            raise KernelError(f"{path} does not compile for sm_{capability}:\n{text.strip()}")
-        code = bytearray(_checked(nvrtc, nvrtc.nvrtcGetCUBINSize(program)))
-        _checked(nvrtc, nvrtc.nvrtcGetCUBIN(program, code))
+            target = architecture[0].rpartition("=")[2]
+            raise KernelError(f"{path} does not compile for {target}:\n{text.strip()}")
+        code = bytearray(_checked(nvrtc, getattr(nvrtc, f"nvrtcGet{result}Size")(program)))
+        _checked(nvrtc, getattr(nvrtc, f"nvrtcGet{result}")(program, code))
     finally:
         nvrtc.nvrtcDestroyProgram(program)
-    return Compiled(bytes(code), parse_log(text))
+    return bytes(code), text
 
 
 def _checked(nvrtc: Any, result: tuple[Any, ...]) -> Any:
