@@ -6,27 +6,32 @@
 //     adam       m <- b1 m + (1 - b1) g;      v <- b2 v + (1 - b2) g^2;
 //                w <- w - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
 //
+// The learning rate lies in the device's memory: launches that are recorded and replayed follow its changes.
 // Of a factor b near 1 the host passes 1 - b too: taken from b as a float, it would have lost its digits.
 #include "common.cuh"
 
-extern "C" __global__ void sgd(REAL* w, const REAL* g, REAL lr, int count) {
-    FOR_EACH(i, count) w[i] -= lr * g[i];
+extern "C" __global__ void sgd(REAL* w, const REAL* g, const double* lr, int count) {
+    REAL rate = REAL(*lr);
+    FOR_EACH(i, count) w[i] -= rate * g[i];
 }
 
-extern "C" __global__ void momentum(REAL* w, const REAL* g, REAL* velocity, REAL lr, REAL kept, int count) {
+extern "C" __global__ void momentum(REAL* w, const REAL* g, REAL* velocity, const double* lr, REAL kept,
+                                    int count) {
+    REAL rate = REAL(*lr);
     FOR_EACH(i, count) {
         REAL v = kept * velocity[i] + g[i];
         velocity[i] = v;
-        w[i] -= lr * v;
+        w[i] -= rate * v;
     }
 }
 
-extern "C" __global__ void rmsprop(REAL* w, const REAL* g, REAL* square_average, REAL lr, REAL alpha,
+extern "C" __global__ void rmsprop(REAL* w, const REAL* g, REAL* square_average, const double* lr, REAL alpha,
                                    REAL one_minus_alpha, REAL eps, int count) {
+    REAL rate = REAL(*lr);
     FOR_EACH(i, count) {
         REAL s = alpha * square_average[i] + one_minus_alpha * g[i] * g[i];
         square_average[i] = s;
-        w[i] -= lr * g[i] / (sqrt(s) + eps);
+        w[i] -= rate * g[i] / (sqrt(s) + eps);
     }
 }
 
@@ -38,10 +43,11 @@ struct AdamStep {
 
 // One thread counts the step. The count lives on the device, so that a recorded launch counts on when it is
 // replayed; and it is another launch, because blocks of `adam` that start late must not see it change.
-extern "C" __global__ void adam_count(long long* steps, AdamStep* step, double lr, double b1, double b2) {
+extern "C" __global__ void adam_count(long long* steps, AdamStep* step, const double* lr, double b1,
+                                      double b2) {
     if (threadIdx.x != 0) return;
     double t = double(++*steps);
-    step->rate = lr / (1 - pow(b1, t));
+    step->rate = *lr / (1 - pow(b1, t));
     step->scaling = 1 / sqrt(1 - pow(b2, t));
 }
 

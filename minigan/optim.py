@@ -41,6 +41,7 @@ class Optimizer:
                 raise ArgumentError(
                     f"{type(self).__name__}: parameter {i} is there twice; it needs to be there once"
                 )
+        self._rates: dict[str, Array] = {}  # the learning rate in the memory of each device
         self.lr = _in_range(type(self).__name__, "lr", lr)
         self.steps = 0
         self.state: dict[str, list[Array]] = {
@@ -67,6 +68,23 @@ class Optimizer:
                 else:
                     self.update_on(devices.device(p.device), *arrays)
                 p._version[0] += 1
+
+    @property
+    def lr(self) -> float:
+        """The learning rate; it may be changed at any time."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._lr = rate
+        for name, array in self._rates.items():
+            devices.write(array, name, devices.device(name).from_host(np.array([rate])))
+
+    def rate_on(self, device: Device) -> Array:
+        """The learning rate in the memory of `device`: one float64, always in the same place."""
+        if device.name not in self._rates:
+            self._rates[device.name] = device.from_host(np.array([self._lr]))
+        return self._rates[device.name]
 
     def _follow(self, i: int) -> None:
         """Bring a parameter's state to where the parameter has been moved since."""
@@ -132,7 +150,7 @@ class SGD(Optimizer):
 
     def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
         """The same through a kernel."""
-        kernels.sgd(device, w, g, lr=self.lr)
+        kernels.sgd(device, w, g, lr=self.rate_on(device))
 
 
 class Momentum(Optimizer):
@@ -153,7 +171,8 @@ class Momentum(Optimizer):
 
     def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
         """The same through a kernel."""
-        kernels.momentum(device, w, g, *state, lr=self.lr, momentum=self.momentum)
+        lr = self.rate_on(device)
+        kernels.momentum(device, w, g, *state, lr=lr, momentum=self.momentum)
 
 
 class RMSprop(Optimizer):
@@ -177,7 +196,8 @@ class RMSprop(Optimizer):
 
     def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
         """The same through a kernel."""
-        kernels.rmsprop(device, w, g, *state, lr=self.lr, alpha=self.alpha, eps=self.eps)
+        lr = self.rate_on(device)
+        kernels.rmsprop(device, w, g, *state, lr=lr, alpha=self.alpha, eps=self.eps)
 
 
 class Adam(Optimizer):
@@ -222,7 +242,8 @@ class Adam(Optimizer):
         """The same through kernels, which count the steps on the device."""
         if device.name not in self._shared:
             self._shared[device.name] = device.empty(kernels.ADAM_STEP, np.float64)
-        how: dict[str, Any] = {"lr": self.lr, "betas": self.betas, "eps": self.eps}
+        lr = self.rate_on(device)
+        how: dict[str, Any] = {"lr": lr, "betas": self.betas, "eps": self.eps}
         mean, square, count = state
         kernels.adam(device, w, g, mean, square, count, self._shared[device.name], **how)
 
