@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -143,7 +145,33 @@ class RawKernel:
                 assert value.nbytes == size
                 assert parameter.dtype is None or value.dtype == parameter.dtype
                 plain.append(value)
-        self._kernel(grid, block, plain, shared_mem)
+        call = partial(self._kernel, grid, block, plain, shared_mem)
+        if Stream.capturing is None:
+            call()
+        else:
+            Stream.capturing.append(call)
+
+
+class Stream:
+    """A stream, on which launches can be captured."""
+
+    capturing: list[Any] | None = None
+
+    def __init__(self, non_blocking: bool):
+        assert non_blocking  # the legacy stream cannot be captured
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def begin_capture(self):
+        Stream.capturing = []
+
+    def end_capture(self):
+        calls, Stream.capturing = Stream.capturing, None
+        return SimpleNamespace(launch=lambda: [call() for call in calls])
 
 
 def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int = 2**40):
@@ -158,6 +186,8 @@ def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int
         return ndarray(garbage.reshape(shape))
 
     def asarray(array):
+        if Stream.capturing is not None:
+            raise CUDARuntimeError("cudaErrorStreamCaptureUnsupported")
         copy = empty(array.shape, array.dtype)
         copy._a[...] = array
         return copy
@@ -175,7 +205,10 @@ def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int
         )
     )
     cupy.cuda = SimpleNamespace(
-        Device=lambda: SimpleNamespace(id=0, compute_capability="90"),
+        Device=lambda: SimpleNamespace(id=0, compute_capability="90", synchronize=lambda: None),
+        Stream=Stream,
+        MemoryPool=lambda: SimpleNamespace(malloc=None),
+        using_allocator=lambda _allocator: nullcontext(),
         compiler=SimpleNamespace(CompileException=CompileException),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
         runtime=SimpleNamespace(

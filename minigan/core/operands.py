@@ -72,7 +72,7 @@ def as_operand(
         )
         raise ArgumentError(f"{operation}: {name} is {what}; it needs one tensor")
     array = as_array(value, dtype, f"{operation}: {name}")
-    return Tensor(devices.moved(array, "cpu", device) if device == "cuda" else array, device=device)
+    return Tensor(array if device == "cpu" else devices.moved(array, "cpu", device), device=device)
 
 
 def _holds_tensors(values: Sequence[Any]) -> bool:

@@ -314,7 +314,7 @@ def _restored(
     array: Array, version: list[int], device: str, requires_grad: bool, grad: Tensor | None
 ) -> Tensor:
     """A copied leaf: with a node of its own, or its gradient would go to the original."""
-    if device == "cuda":
+    if device != "cpu":
         array = devices.moved(array, "cpu", device)
     result = Tensor(array, None, version, device)
     result.grad = grad
@@ -381,7 +381,7 @@ def tensor(
         dtype, values = dtype or values.dtype, values.numpy()
     array = as_array(values, None if dtype is None else as_dtype("tensor", dtype))
     array = np.array(array, dtype=dtype or array.dtype, order="C", copy=True)
-    if device == "cuda":
+    if device != "cpu":
         array = devices.moved(array, "cpu", device)
     result = Tensor(array, None, None, device)
     return result.requires_grad_() if requires_grad else result

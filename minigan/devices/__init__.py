@@ -50,22 +50,24 @@ def is_array(value: Any) -> bool:
 
 def moved(array: Any, source: str, target: str) -> Any:
     """A copy of an array of device `source` as an array of device `target`, contiguous."""
-    if source == target == "cuda":
+    if source == target != "cpu":
         from minigan.devices.launch.elementwise import copied
 
-        return copied(device("cuda"), array)
-    on_host = device(source).to_host(array) if source == "cuda" else array
-    return device(target).from_host(on_host) if target == "cuda" else _copied(on_host)
+        return copied(device(source), array)
+    on_host = to_host(array, source)
+    if target == "cpu":
+        return np.array(on_host, order="C", copy=True)
+    return device(target).from_host(on_host)
 
 
 def to_host(array: Any, name: str) -> np.ndarray:
     """An array of device `name` as NumPy's: itself where it is one."""
-    return array if name != "cuda" else device(name).to_host(array)
+    return array if name == "cpu" else device(name).to_host(array)
 
 
 def full(name: str, shape: Sequence[int], value: float, dtype: np.dtype) -> Any:
     """A new array of device `name` that holds one value."""
-    if name != "cuda":
+    if name == "cpu":
         return np.full(shape, value, dtype)
     from minigan.devices.launch.elementwise import filled
 
@@ -80,7 +82,3 @@ def write(target: Any, name: str, array: Any) -> None:
     from minigan.devices.launch.elementwise import assign
 
     assign(device(name), target, np.broadcast_to(array, target.shape))
-
-
-def _copied(array: np.ndarray) -> np.ndarray:
-    return np.array(array, order="C", copy=True)

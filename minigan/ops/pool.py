@@ -18,6 +18,7 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.op import Op, op
 from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
+from minigan.devices.capture import is_capturing
 from minigan.devices.cpu import pool as cpu
 from minigan.ops.checks import check_image, pair, windows_along
 
@@ -116,9 +117,9 @@ def _checks_indices(operation: Op, data: str) -> None:
                 f"{x.shape} they need {(*same, 'H', 'W')[:4]}"
             )
         height, width = pair(operation.name, "input_size", size.get("input_size", x.shape[2:]), 0)
-        # (A GPU is not waited for: its kernels leave out an index that is outside.)
-        is_here = isinstance(indices, Array) and indices.size
-        if is_here and not 0 <= indices.min() <= indices.max() < height * width:
+        # (Where they are not to be had, kernels leave out an index that is outside.)
+        known = isinstance(indices, Array) and indices.size and not is_capturing()
+        if known and not 0 <= indices.min() <= indices.max() < height * width:
             raise ArgumentError(
                 f"{operation.name}: indices run from {indices.min()} to {indices.max()}; an image of "
                 f"{height} x {width} needs 0 to {height * width - 1}"

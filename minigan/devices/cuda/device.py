@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigan.core.errors import DeviceError, KernelError
+from minigan.devices.capture import Captured, capturing, refuse_while_capturing
 from minigan.devices.launch.kernel import Array, Kernel, kernels_folder
 from minigan.devices.launch.signature import Parameter, check_arguments, parse_signature
 
@@ -39,12 +40,32 @@ class Cuda:
 
     def from_host(self, array: np.ndarray) -> Array:
         """A copy of a NumPy array in the GPU's memory."""
+        refuse_while_capturing("brings values from the host")
         whole = np.ascontiguousarray(array).reshape(array.shape)
         return self._allocated(lambda: self._cupy.asarray(whole), whole.nbytes)
 
     def to_host(self, array: Array) -> np.ndarray:
         """A copy as a NumPy array; waits until it is computed."""
+        refuse_while_capturing("reads values")
         return np.asarray(self._cupy.asnumpy(array))
+
+    def capture(self, step: Callable[[], Any]) -> Captured:
+        """Record the launches of `step` in a CUDA graph, whose memory nobody else gets."""
+        runtime = self._cupy.cuda
+        pool, stream = runtime.MemoryPool(), runtime.Stream(non_blocking=True)
+        runtime.Device().synchronize()  # what the step reads is complete
+        with runtime.using_allocator(pool.malloc), stream, capturing():
+            stream.begin_capture()
+            try:
+                results = step()
+            finally:
+                graph = stream.end_capture()
+
+        def replay() -> None:
+            graph.launch()
+
+        replay.memory = pool  # type: ignore[attr-defined]  # lives as long as the graph
+        return Captured(results, replay)
 
     def run(
         self,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from minigan.core.errors import KernelError
+from minigan.devices.capture import Captured, capturing, refuse_while_capturing
 from minigan.devices.cuda.compile import CAPABILITIES
 from minigan.devices.emulator.build import compiler
 from minigan.devices.emulator.check import Report
@@ -22,6 +23,7 @@ class _Mode(threading.local):
     """Whether this thread's launches are checked: then, where their reports go."""
 
     reports: list[tuple[str, Report]] | None = None
+    recorded: list[Callable[[], Any]] | None = None  # while a step is captured: its launches
 
 
 _mode = _Mode()
@@ -51,11 +53,28 @@ class Emulator:
 
     def from_host(self, array: np.ndarray) -> np.ndarray:
         """A copy, contiguous."""
+        refuse_while_capturing("brings values from the host")
         return np.array(array, order="C", copy=True)
 
     def to_host(self, array: np.ndarray) -> np.ndarray:
         """The array itself."""
+        refuse_while_capturing("reads values")
         return array
+
+    def capture(self, step: Callable[[], Any]) -> Captured:
+        """Record the launches of `step`, as a CUDA graph would."""
+        _mode.recorded = recorded = []
+        try:
+            with capturing():
+                results = step()
+        finally:
+            _mode.recorded = None
+
+        def replay() -> None:
+            for launch in recorded:
+                launch()
+
+        return Captured(results, replay)
 
     def run(
         self,
@@ -77,7 +96,13 @@ class Emulator:
                 f"with ({signature})"
             )
         threads = int(np.prod(grid)) * int(np.prod(block))
-        report = function(grid, block, args, shared, threads=1 if threads <= _SMALL else None)
+        call = partial(
+            function, grid, block, args, shared, threads=1 if threads <= _SMALL else None
+        )
+        if _mode.recorded is not None:
+            _mode.recorded.append(call)
+            return
+        report = call()
         if reports is not None:
             reports.append((kernel.symbol, report))
 

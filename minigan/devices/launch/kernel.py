@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minigan.core.errors import ArgumentError
+from minigan.devices.capture import Captured
 
 Array = Any  # numpy.ndarray or cupy.ndarray
 
@@ -81,6 +82,10 @@ class Device(Protocol):
         """An array of the device as NumPy's."""
         ...
 
+    def capture(self, step: Callable[[], Any]) -> Captured:
+        """Record the launches of `step`, which computes nothing meanwhile."""
+        ...
+
     def run(
         self,
         kernel: Kernel,
@@ -96,7 +101,7 @@ class Device(Protocol):
 
 
 class _Observed(threading.local):
-    """What this thread records of its launches."""
+    """What this thread observes of its launches."""
 
     launches: list[Launch] | None = None
 
