@@ -1,0 +1,126 @@
+"""Fair timings: contenders take turns in one run, every sample is kept, and the machine is described.
+
+On a GPU, time is what passes between two events on its stream. Cold samples come after the L2 cache was
+overwritten, outside the timed region; warm ones are several calls in a row, divided.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Call = Callable[[], Any]
+
+_WARM_SECONDS = 2e-4  # a warm sample lasts at least so long, or the events' own cost would show
+
+
+@dataclass
+class Samples:
+    """Seconds that one contender took, each call of which computes `flops`."""
+
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a share of the median."""
+        if len(self.seconds) < 4:
+            return 0.0
+        low, _, high = statistics.quantiles(self.seconds, n=4)
+        return (high - low) / 2 / self.median
+
+    def as_json(self) -> dict[str, Any]:
+        samples = [float(f"{s:.4g}") for s in self.seconds]
+        return {"median": self.median, "spread": self.spread, "samples": samples}
+
+
+class HostClock:
+    """The host's clock: for the CPU and the emulator, where calls return when they are done."""
+
+    has_cache_to_flush = False
+
+    def seconds(self, call: Call, cold: bool) -> float:
+        """How long one call takes."""
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
+
+
+class GpuClock:
+    """Events on the GPU's current stream."""
+
+    has_cache_to_flush = True
+
+    def __init__(self, cupy: Any):
+        self._cuda = cupy.cuda
+        properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+        self._cache = cupy.empty(properties["l2CacheSize"], "u1")
+
+    def seconds(self, call: Call, cold: bool) -> float:
+        """How long one call takes: cold, one; warm, the mean of several in a row."""
+        if cold:
+            return self._elapsed(call, 1)
+        once = self._elapsed(call, 1, flush=False)
+        return self._elapsed(call, max(1, round(_WARM_SECONDS / max(once, 1e-7))), flush=False)
+
+    def _elapsed(self, call: Call, times: int, flush: bool = True) -> float:
+        begin, end = self._cuda.Event(), self._cuda.Event()
+        if flush:
+            self._cache.data.memset_async(0, self._cache.nbytes, self._cuda.get_current_stream())
+        begin.record()
+        for _ in range(times):
+            call()
+        end.record()
+        end.synchronize()
+        return self._cuda.get_elapsed_time(begin, end) / 1e3 / times
+
+
+def interleaved(
+    contenders: Mapping[str, Call], clock: HostClock | GpuClock, rounds: int, cold: bool
+) -> dict[str, Samples]:
+    """`rounds` samples of each contender; in every round each has one turn, after one to warm up."""
+    results = {name: Samples() for name in contenders}
+    for call in contenders.values():
+        call()
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            results[name].seconds.append(clock.seconds(call, cold))
+    return results
+
+
+def machine(cupy: Any = None) -> dict[str, str]:
+    """Processor or card, and the versions of what computes."""
+    described = {"python": platform.python_version(), "processor": _processor()}
+    for package in ("numpy", "torch", "cupy-cuda12x", "cupy-cuda13x"):
+        try:
+            described[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if cupy is not None:
+        runtime = cupy.cuda.runtime
+        properties = runtime.getDeviceProperties(cupy.cuda.Device().id)
+        described |= {
+            "gpu": properties["name"].decode(),
+            "driver": str(runtime.driverGetVersion()),
+            "runtime": str(runtime.runtimeGetVersion()),
+        }
+    return described
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as info:
+            names = [
+                line.partition(":")[2].strip() for line in info if line.startswith("model name")
+            ]
+        return f"{names[0]}, {len(names)} threads"
+    except (OSError, IndexError):
+        return platform.machine()
