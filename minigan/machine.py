@@ -17,7 +17,7 @@ from minigan.core.errors import DeviceError
 # Optional libraries by extra; the name to import where it is not the name to install.
 EXTRAS = {
     "deblur": ("pillow", "scikit-image", "scikit-learn", "jinja2", "matplotlib"),
-    "nvrtc": ("cuda-bindings", "nvidia-cuda-nvrtc"),
+    "nvrtc": ("cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-nvdisasm"),
 }
 TOOLS = ("nm", "c++filt", "addr2line")  # what the emulator's checker asks for lines of source
 
@@ -48,6 +48,7 @@ def survey() -> list[Finding]:
         _emulator,
         _cupy,
         _gpu,
+        _cuda,
     ]
     return [look() for look in looks] + [_extra(name) for name in EXTRAS]
 
@@ -115,6 +116,16 @@ def _gpu() -> Finding:
     return Finding(
         "GPU", done.returncode == 0 and bool(gpus), gpus or done.stdout.strip() or "none"
     )
+
+
+def _cuda() -> Finding:
+    from minigan import devices
+
+    try:
+        gpu: Any = devices.device("cuda")
+    except DeviceError as error:
+        return Finding("device cuda", False, str(error))
+    return Finding("device cuda", True, f"compute capability {gpu.capability / 10}")
 
 
 def _extra(extra: str) -> Finding:

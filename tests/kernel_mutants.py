@@ -4,7 +4,10 @@
 
 A mutant is one change at one site: an index off by one, `<` become `<=`, a dropped barrier, a dropped
 guard, stride and padding exchanged, `+=` become `=`, a dropped wait. Sites are drawn by seed. A mutant is
-caught when a test fails, when it does not compile, or when it does not end.
+caught when a test fails, when it does not compile, or when it does not end. Some change nothing that
+anybody could see: EQUIVALENT gives the reason for each of those.
+
+    python tests/kernel_mutants.py --survivors                 # only those again, after tests were added
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 from minigan.devices.emulator.source import blanked
 from minigan.devices.launch.kernel import kernels_folder
@@ -34,7 +38,11 @@ SECONDS = 240  # after which a mutant counts as one that does not end
 
 # The tests to run for a file, with -k where only some of them are meant.
 _CATALOGUE = "tests/devices/test_catalogue_on_devices.py"
-_PLANES = [["tests/devices/test_images.py"], [_CATALOGUE, "-k", "pool or pad or upsample or 2d"]]
+_PLANES = [
+    ["tests/devices/test_images.py"],
+    ["tests/devices/test_cuda.py", "-k", "indices"],
+    [_CATALOGUE, "-k", "pool or pad or upsample or 2d"],
+]
 _VARIANTS = "tests/devices/test_variants.py"
 _PRODUCTS = [[_VARIANTS], [_CATALOGUE, "-k", "conv or matrix or linear"]]
 _ROWS = [["tests/devices/test_reduce.py"], ["tests/devices/test_norm.py"]]
@@ -142,6 +150,34 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
+# (file, operator, line) of mutants that compute the same, and why.
+EQUIVALENT = {
+    ("functions.cu", "< becomes <=", "y[i] = x < low ? low : x > high ? high : x;"): (
+        "where x == low, both give low"
+    ),
+    ("resize.cu", "< becomes <=", "return at < 0 ? 0 : at < last ? at : last;"): (
+        "where the two are equal, it gives either"
+    ),
+    (
+        "resize.cu",
+        "< becomes <=",
+        "return distance < unit ? REAL(unit - distance) / REAL(unit) : REAL(0);",
+    ): "where distance == unit, the first is 0 as well",
+    (
+        "random.cu",
+        "< becomes <=",
+        "for (long long first = static_cast<long long>(blockIdx.x) * tile; first < count; "
+        "first += gridDim.x * tile) {",
+    ): "one more round, in which first + i < count holds for no thread",
+}
+
+
+def why_equivalent(mutant: Mutant) -> str | None:
+    """The reason, if this mutant is known to compute the same."""
+    lines = (kernels_folder() / mutant.file).read_text().splitlines()
+    return EQUIVALENT.get((mutant.file, mutant.operator, lines[mutant.line - 1].strip()))
+
+
 def drawn(count: int, seed: int) -> list[Mutant]:
     """`count` mutants out of all files, each site as likely as any other."""
     everything = [
@@ -212,36 +248,61 @@ def is_caught(mutant: Mutant) -> tuple[bool, str]:
     return False, ""
 
 
+def run(mutants: list[Mutant], processes: int) -> list[dict[str, Any]]:
+    """What became of each: caught, and by what; equivalent, and why; or survived."""
+    rows = []
+    with tempfile.TemporaryDirectory() as base, ThreadPoolExecutor(processes) as pool:
+        for number in range(processes):
+            _scratch.put(tempfile.mkdtemp(dir=base, prefix=f"{number}-"))
+        for mutant, (caught, by) in zip(mutants, pool.map(is_caught, mutants), strict=True):
+            reason = None if caught else why_equivalent(mutant)
+            word = "caught" if caught else "equivalent" if reason else "SURVIVED"
+            print(f"{word:10} {mutant.file} {mutant.line} {mutant.operator} {by or reason or ''}")
+            rows.append({**asdict(mutant), "became": word.lower(), "by": by or reason or ""})
+    return rows
+
+
+def summary(command: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The figures, and all that were not caught."""
+    became = Counter(row["became"] for row in rows)
+    real = len(rows) - became["equivalent"]
+    by_operator = {
+        operator: dict(Counter(r["became"] for r in rows if r["operator"] == operator))
+        for operator in sorted({row["operator"] for row in rows})
+    }
+    return {
+        "command": command,
+        "mutants": len(rows),
+        "equivalent": became["equivalent"],
+        "caught": f"{became['caught']} of {real} that are not ({became['caught'] / real:.1%})",
+        "by operator": by_operator,
+        "all": rows,
+    }
+
+
+_FIELDS = ("file", "operator", "line", "offset", "old", "new")
+
+
 def main() -> None:
     """Draw, run, and write down what became of each."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--survivors", action="store_true", help="of the last run, once more")
     chosen = parser.parse_args()
-    mutants = drawn(chosen.count, chosen.seed)
-    with tempfile.TemporaryDirectory() as base, ThreadPoolExecutor(chosen.processes) as pool:
-        for number in range(chosen.processes):
-            _scratch.put(tempfile.mkdtemp(dir=base, prefix=f"{number}-"))
-        results = []
-        for mutant, (caught, by) in zip(mutants, pool.map(is_caught, mutants), strict=True):
-            print(
-                "caught  " if caught else "SURVIVED", mutant.file, mutant.line, mutant.operator, by
-            )
-            results.append({**asdict(mutant), "caught": caught, "by": by})
-    caught = sum(row["caught"] for row in results)
-    by_operator = {
-        operator: f"{sum(r['caught'] for r in results if r['operator'] == operator)} of {number}"
-        for operator, number in sorted(Counter(m.operator for m in mutants).items())
-    }
-    report = {
-        "command": f"python tests/kernel_mutants.py --count {chosen.count} --seed {chosen.seed}",
-        "caught": f"{caught} of {len(results)}",
-        "by operator": by_operator,
-        "survivors": [row for row in results if not row["caught"]],
-    }
-    RESULTS.write_text(json.dumps(report, indent=2) + "\n")
-    print(f"{caught} of {len(results)} caught; see {RESULTS}")
+    command = f"python tests/kernel_mutants.py --count {chosen.count} --seed {chosen.seed}"
+    if chosen.survivors:
+        last = json.loads(RESULTS.read_text())
+        command, rows = last["command"], last["all"]
+        left = [row for row in rows if row["became"] == "survived"]
+        again = run([Mutant(**{n: row[n] for n in _FIELDS}) for row in left], chosen.processes)
+        for row, new in zip(left, again, strict=True):
+            row.update(new)
+    else:
+        rows = run(drawn(chosen.count, chosen.seed), chosen.processes)
+    RESULTS.write_text(json.dumps(summary(command, rows), indent=1) + "\n")
+    print(f"written to {RESULTS}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every operation must fulfil, derived from its entry in tests/catalogue.
+"""What every operation must fulfil, derived from its entry in minigan/testing/catalogue.
 
 Float64 results and gradients are compared strictly; float32 ones to float32's rounding.
 """
@@ -10,7 +10,6 @@ import weakref
 
 import numpy as np
 import pytest
-from catalogue import CATALOGUE, Bad, Call, Entry
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from minigan.core.engine import grad
 from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.op import REGISTRY
 from minigan.core.tensor import Tensor
+from minigan.testing.catalogue import CATALOGUE, Bad, Call, Entry
 
 NAMES = sorted(CATALOGUE)
 DIFFERENTIABLE = [name for name in NAMES if CATALOGUE[name].op.differentiable]

@@ -30,7 +30,7 @@ class OneSentence(click.ClickException):
 class LazyGroup(click.Group):
     """A group whose commands are imported by name when they are needed."""
 
-    COMMANDS = ("deblur", "doctor", "gan")
+    COMMANDS = ("deblur", "doctor", "gan", "selftest")
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.COMMANDS)

@@ -7,7 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-from catalogue import CATALOGUE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standin_cupy import install
@@ -20,6 +19,7 @@ from minigan.core.gradcheck import gradcheck
 from minigan.devices.cuda.device import cuda
 from minigan.devices.launch.kernel import launches
 from minigan.ops.on_device import KERNELS, VIEWS
+from minigan.testing.catalogue import CATALOGUE
 
 once = settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

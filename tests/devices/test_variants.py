@@ -30,6 +30,7 @@ TENSOR_CORES = sorted(set(VARIANTS) - set(EXACT))
 CONVOLUTIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 FAMILIES = {"matmul": ("matmul",), **dict.fromkeys(CONVOLUTIONS, CONVOLUTIONS)}
 FEW = settings(max_examples=5)
+MATMUL = mg.ops.matrix.matrix_product
 
 
 def numbers(seed, *shape):
@@ -82,12 +83,16 @@ def products(draw, most=20):
 def calls(operation, name, data, most=20):
     """A call that this variant can do, of sizes up to `most`: the function, its arrays and settings."""
     if operation == "matmul":
-        return mg.ops.matrix.matrix_product, data.draw(products(most)), {}
+        return MATMUL, data.draw(products(most)), {}
     drawn = {
         "v6_winograd": dense_convolutions([3], most, most),
         "v7_thin": dense_convolutions([3, 7], 4 if operation == "conv2d_dw" else most, most),
     }.get(name, convolutions(most))
-    x, weight, how = data.draw(drawn)
+    return call_of(operation, *data.draw(drawn))
+
+
+def call_of(operation, x, weight, how):
+    """A convolution or one of its gradients: the function, its arrays and settings."""
     y = mg.conv2d(Tensor(x), Tensor(weight), **how).numpy()
     grad = numbers(2, *y.shape)
     if operation == "conv2d":
@@ -156,6 +161,24 @@ def test_the_checker_finds_nothing_in_any_variant(operation, name, data):
     with checking() as reports:
         computed(operation, name, function, on_emulator(arrays, np.float32), how)
     assert [str(f) for _, report in reports for f in report.findings] == []
+
+
+@pytest.mark.parametrize(("operation", "name"), VARIANTS)
+def test_the_checker_finds_nothing_over_several_tiles_each_way(operation, name):
+    """Sums long enough for every stage of a pipeline, and rows and columns that end within a tile."""
+    if operation == "matmul":
+        function, arrays, how = MATMUL, (numbers(0, 70, 50), numbers(1, 50, 70)), {}
+    else:
+        outputs, kernel = (3, 7) if name == "v7_thin" else (20, 3)
+        x, weight = numbers(0, 2, 6, 9, 11), numbers(1, outputs, 6, kernel, kernel)
+        how = {"stride": (1, 1), "padding": (1, 2), "dilation": (1, 1), "groups": 1}
+        function, arrays, how = call_of(operation, x, weight, how)
+    with checking() as reports:
+        actual = computed(operation, name, function, on_emulator(arrays, np.float32), how)
+    assert [str(f) for _, report in reports for f in report.findings] == []
+    expected = function(*map(Tensor, arrays), **how).numpy()
+    tolerance = 5e-3 if (operation, name) in TENSOR_CORES else 2e-5
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
 
 
 # ---------------------------------------------------------------------- tensor cores

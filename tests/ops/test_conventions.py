@@ -1,4 +1,4 @@
-"""What tests/catalogue.py leaves open: kinks and ties, extreme values, randomness, and the functions
+"""What the catalogue leaves open: kinks and ties, extreme values, randomness, and the functions
 that are composed of several operations.
 """
 
@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 import pytest
-from catalogue.draws import Convolution, Windows, convolutions, pairs, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ import minigan as mg
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.tensor import Tensor
 from minigan.ops.elementwise import relu_grad
+from minigan.testing.catalogue.draws import Convolution, Windows, convolutions, pairs, windows
 
 NAN, INF = math.nan, math.inf
 

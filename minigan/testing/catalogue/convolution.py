@@ -72,7 +72,7 @@ def conv2d_dx(grad, weight, *, input_size, **how):
 
 
 def torch_dx(grad, weight, *, input_size, **how):
-    import torch
+    import torch.nn.grad
 
     shape = (grad.shape[0], weight.shape[1] * how["groups"], *input_size)
     return torch.nn.grad.conv2d_input(shape, weight, grad, **how)
@@ -104,7 +104,7 @@ def conv2d_dw(x, grad, *, kernel_size, **how):
 
 
 def torch_dw(x, grad, *, kernel_size, **how):
-    import torch
+    import torch.nn.grad
 
     shape = (grad.shape[1], x.shape[1] // how["groups"], *kernel_size)
     return torch.nn.grad.conv2d_weight(x, shape, grad, **how)
