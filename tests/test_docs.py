@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import minigan as mg
+import minigan.ops  # enters the variants
 from minigan import nn, optim
+from minigan.devices.launch.variants import REGISTRY
 
 ROOT = Path(__file__).parents[1]
 FROM_PYTORCH = (ROOT / "docs/from-pytorch.md").read_text()
@@ -36,6 +38,24 @@ def test_the_program_for_those_who_come_from_pytorch_runs(capsys):
     assert re.fullmatch(r"loss \d\.\d{3}\n", capsys.readouterr().out)
     np.testing.assert_allclose(seen["w"].numpy(), [0.8, 1.6], rtol=1e-6)
     assert seen["w"].requires_grad
+
+
+def test_the_programs_about_gpus_run_on_the_emulator(capsys):
+    seen: dict = {}
+    for program in programs((ROOT / "docs/gpu.md").read_text()):
+        exec(program, seen)
+    out = capsys.readouterr().out
+    assert "conv2d: v6_winograd is taken" in out
+    assert "(1, 64, 32, 32)" in out
+    assert float(seen["captured"].results) < 0.5
+
+
+def test_the_table_of_versions_lists_all_there_are():
+    text = (ROOT / "docs/gpu.md").read_text()
+    named = set(re.findall(r"^\| `(v\d_\w+)` \|", text, re.MULTILINE))
+    assert named == {
+        v.name.removesuffix("_small") for variants in REGISTRY.values() for v in variants
+    }
 
 
 def test_the_table_has_rows():
