@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from minigan.core.tensor import Tensor as Tensor
     from minigan.core.tensor import tensor as tensor
     from minigan.devices.capture import capture as capture
+    from minigan.devices.launch.tuning import tune_kernels as tune_kernels
     from minigan.devices.launch.variants import use_kernels as use_kernels
     from minigan.ops import *  # noqa: F403
     from minigan.ops.which import which_kernel as which_kernel
@@ -58,6 +59,7 @@ _HOMES = {
     "minigan.core.gradcheck": ("gradcheck", "gradgradcheck"),
     "minigan.core.op": ("op",),
     "minigan.devices.capture": ("capture",),
+    "minigan.devices.launch.tuning": ("tune_kernels",),
     "minigan.devices.launch.variants": ("use_kernels",),
     "minigan.ops.which": ("which_kernel",),
     "minigan.core.errors": (

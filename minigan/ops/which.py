@@ -98,6 +98,10 @@ class _Rehearsal:
     """A device that runs nothing."""
 
     capability = CAPABILITIES[-1]
+    description = ""
+
+    def seconds(self, call: Any) -> float:
+        raise NotImplementedError
 
     def __init__(self, name: str):
         self.name = name

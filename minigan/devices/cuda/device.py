@@ -31,6 +31,23 @@ class Cuda:
         self.capability = int(cupy.cuda.Device().compute_capability)
         self._modules: dict[tuple[Any, ...], Any] = {}
 
+    @property
+    def description(self) -> str:
+        """The card, and what compiles for it."""
+        properties = self._cupy.cuda.runtime.getDeviceProperties(self._cupy.cuda.Device().id)
+        runtime = _version(self._cupy.cuda.runtime.runtimeGetVersion())
+        return f"{properties['name'].decode()}, CUDA {runtime}, kernels {_digest()}"
+
+    def seconds(self, call: Callable[[], None]) -> float:
+        """How long the GPU works on what `call` launches, after it was launched once before."""
+        call()
+        begin, end = self._cupy.cuda.Event(), self._cupy.cuda.Event()
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        return self._cupy.cuda.get_elapsed_time(begin, end) / 1e3
+
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """New memory, whose values are whatever is there; raises DeviceError where none is left."""
         dtype = np.dtype(dtype)

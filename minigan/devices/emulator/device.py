@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -46,6 +47,14 @@ class Emulator:
 
     name = "emulator"
     capability = CAPABILITIES[-1]  # it models what the newest can do
+
+    description = "emulator"
+
+    def seconds(self, call: Callable[[], None]) -> float:
+        """How long a call takes."""
+        begin = time.perf_counter()
+        call()
+        return time.perf_counter() - begin
 
     def empty(self, shape: Sequence[int], dtype: Any) -> np.ndarray:
         """New memory, whose values are whatever is there."""

@@ -133,6 +133,8 @@ _Gemm("conv2d_dw", f"r:R r:R w:R {STRUCTURE} i4", _weight_gradient).register(thi
 
 # ---------------------------------------------------------------------- the operations
 
+_SUM_PARTS = Kernel("conv2d.cu", "sum_parts", "r:R w:R i4 i4")
+
 
 def conv2d(device: Device, x: Array, weight: Array, bias: Array | None = None, **how: Any) -> Array:
     """y[n,o,p,q] = bias[o] + sum over c, r, s of x[n, c, p S + r D - P, q S + s D - P] w[o,c,r,s]."""
@@ -140,9 +142,12 @@ def conv2d(device: Device, x: Array, weight: Array, bias: Array | None = None, *
     bias = None if bias is None else contiguous(device, bias)
     p = problem_of("conv2d", x.shape, weight.shape, **how)
     y = device.empty((p.images, p.out_channels * p.groups, p.out_height, p.out_width), x.dtype)
-    if y.size:
-        variant = choose("conv2d", p, device, x.dtype).taken
+
+    def run(variant: Variant) -> None:
         variant.run(device, p, x.dtype, (x, weight, bias, y, structure(p)))
+
+    if y.size:
+        run(choose("conv2d", p, device, x.dtype, run).taken)
     return y
 
 
@@ -153,9 +158,12 @@ def conv2d_dx(device: Device, grad: Array, weight: Array, *, input_size: Pair, *
     shape = (grad.shape[0], weight.shape[1] * groups, *input_size)
     p = problem_of("conv2d_dx", shape, weight.shape, out_size=grad.shape[2:], **how)
     x = device.empty(shape, grad.dtype)
-    if x.size:
-        variant = choose("conv2d_dx", p, device, grad.dtype).taken
+
+    def run(variant: Variant) -> None:
         variant.run(device, p, grad.dtype, (grad, weight, x, structure(p)))
+
+    if x.size:
+        run(choose("conv2d_dx", p, device, grad.dtype, run).taken)
     return x
 
 
@@ -165,13 +173,15 @@ def conv2d_dw(device: Device, x: Array, grad: Array, *, kernel_size: Pair, **how
     shape = (grad.shape[1], x.shape[1] // how["groups"], *kernel_size)
     p = problem_of("conv2d_dw", x.shape, shape, out_size=grad.shape[2:], **how)
     weight = device.empty(shape, x.dtype)
-    if not weight.size:
-        return weight
-    variant = choose("conv2d_dw", p, device, x.dtype).taken
-    parts = variant.parts(p)
-    sums = weight if parts == 1 else device.empty((parts, *shape), x.dtype)
-    variant.run(device, p, x.dtype, (x, grad, sums, structure(p), -(-p.out_pixels // parts)))
-    if parts > 1:
-        second = Kernel("conv2d.cu", "sum_parts", "r:R w:R i4 i4")
-        launch(device, second, x.dtype, blocks_for(weight.size), (sums, weight, weight.size, parts))
+
+    def run(variant: Variant) -> None:
+        parts = variant.parts(p)
+        sums = weight if parts == 1 else device.empty((parts, *shape), x.dtype)
+        variant.run(device, p, x.dtype, (x, grad, sums, structure(p), -(-p.out_pixels // parts)))
+        if parts > 1:
+            args = (sums, weight, weight.size, parts)
+            launch(device, _SUM_PARTS, x.dtype, blocks_for(weight.size), args)
+
+    if weight.size:
+        run(choose("conv2d_dw", p, device, x.dtype, run).taken)
     return weight

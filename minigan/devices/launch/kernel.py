@@ -70,6 +70,15 @@ class Device(Protocol):
     name: str
     capability: int  # compute capability, as in 80
 
+    @property
+    def description(self) -> str:
+        """What measurements on it depend on."""
+        ...
+
+    def seconds(self, call: Callable[[], None]) -> float:
+        """How long the device works on what `call` launches."""
+        ...
+
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """New memory, whose values are whatever is there."""
         ...

@@ -123,14 +123,18 @@ def _multiply(
     """c = a b + bias, for a stack of matrices that each have one stride from one to the next."""
     a, b = (_addressable(device, x) for x in (a, b))
     problem = Problem(matrices, a.shape[-2], b.shape[-1], a.shape[-1])
-    variant = choose("matmul", problem, device, c.dtype).taken
-    # A kernel counts so many matrices at a time.
-    for first in range(0, matrices, _MOST_MATRICES):
-        part = Problem(min(_MOST_MATRICES, matrices - first), problem.m, problem.n, problem.k)
-        a_part, b_part = (x[first:] if x.ndim == 3 and x.strides[0] else x for x in (a, b))
-        c_part = c.reshape(matrices, problem.m, problem.n)[first:]
-        args = (memory(a_part), memory(b_part), bias, c_part, _strides(problem, a_part, b_part))
-        variant.run(device, part, c.dtype, args)
+
+    def run(variant: Variant) -> None:
+        # A kernel counts so many matrices at a time.
+        for first in range(0, matrices, _MOST_MATRICES):
+            part = Problem(min(_MOST_MATRICES, matrices - first), problem.m, problem.n, problem.k)
+            a_part, b_part = (x[first:] if x.ndim == 3 and x.strides[0] else x for x in (a, b))
+            c_part = c.reshape(matrices, problem.m, problem.n)[first:]
+            strides = _strides(problem, a_part, b_part)
+            args = (memory(a_part), memory(b_part), bias, c_part, strides)
+            variant.run(device, part, c.dtype, args)
+
+    run(choose("matmul", problem, device, c.dtype, run).taken)
 
 
 def _stacked(device: Device, x: Array, leading: Sequence[int]) -> Array:

@@ -1,7 +1,7 @@
 """Operations that can be computed in several ways: the variants there are, and which of them is taken.
 
-The choice depends on the shapes alone, so that the same program gives the same bits. `use_kernels`
-overrules it, and `choose` tells what would be taken, and why the others would not.
+The choice depends on the shapes alone, so that the same program gives the same bits. `use_kernels` and
+`tune_kernels` overrule it, and `choose` tells what would be taken, and why the others would not.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigan.core.errors import ArgumentError, ShapeError
+from minigan.devices.capture import is_capturing
 from minigan.devices.launch.kernel import Device, Kernel, launch
+from minigan.devices.launch.tuning import active
 
 Sizes = tuple[int, ...]
 
@@ -157,10 +160,17 @@ def use_kernels(**names: str) -> Iterator[None]:
         _forced.names = before
 
 
-def choose(operation: str, problem: Any, device: Device, dtype: np.dtype) -> Choice:
+def choose(
+    operation: str,
+    problem: Any,
+    device: Device,
+    dtype: np.dtype,
+    attempt: Callable[[Variant], None] | None = None,
+) -> Choice:
     """The variant to take: the one asked for, or the first that can and is not unwise.
 
-    Raises ShapeError where there is none.
+    Inside `tune_kernels` it is the fastest, by `attempt`, which runs a variant. Raises ShapeError where
+    there is none.
     """
     variants = REGISTRY[operation]
     forced = _forced.names.get(operation)
@@ -174,7 +184,25 @@ def choose(operation: str, problem: Any, device: Device, dtype: np.dtype) -> Cho
     if taken is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise ShapeError(f"{operation}: no kernel can compute {problem} ({why})")
-    others = {n: r or f"{taken.name} is preferred" for n, r in reasons.items() if n != taken.name}
+    tuning = active()
+    # A device without a description is one that only rehearses (mg.which_kernel).
+    measurable = attempt is not None and device.description and not is_capturing()
+    if tuning is not None and forced is None and measurable:
+        able = [
+            v
+            for v in variants
+            if v.tolerance == taken.tolerance and not v.why_not(problem, device, dtype)
+        ]
+        key = f"{device.description}: {operation} {problem} {dtype.name}"
+        timed = {v.name: partial(device.seconds, partial(attempt, v)) for v in able}  # type: ignore[arg-type]
+        best = tuning.best(key, timed)
+        taken = next(v for v in able if v.name == best)
+        reasons = {v.name: f"{best} was measured to be faster" for v in able if v is not taken}
+    others = {
+        v.name: reasons.get(v.name) or f"{taken.name} is preferred"
+        for v in variants
+        if v is not taken
+    }
     choice = Choice(operation, taken, others)
     if _observed.choices is not None:
         _observed.choices.append(choice)
