@@ -18,6 +18,8 @@ _DYNAMIC_SHARED = re.compile(
 )
 # nvcc takes the attribute behind __shared__, g++ before `static`.
 _ALIGNED_SHARED = re.compile(r"(?P<shared>__shared__)\s+(?P<alignas>alignas\s*\([^)]*\))")
+# What `static` adds to __shared__ is nothing to nvcc, and once too much for g++.
+_STATIC_SHARED = re.compile(r"\bstatic(?=\s+__shared__\b)|(?<=\b__shared__)\s+static\b")
 # In preprocessed source, where __global__ has become `emulator_kernel`.
 _SCOPE = re.compile(
     r"\bnamespace\s+(?P<namespace>[\w:]+)\s*\{|[{}]|(?P<kernel>\bemulator_kernel\b)"
@@ -53,7 +55,12 @@ def kernels_in(preprocessed: str) -> list[str]:
 def rewritten(source: str) -> str:
     """`extern __shared__` arrays as pointers, host code's <<<launches>>> as calls that do nothing."""
     plain = blanked(source)
-    edits: list[_Edit] = [*_dynamic_shared(plain), *_launches(plain), *_aligned_shared(plain)]
+    edits: list[_Edit] = [
+        *_dynamic_shared(plain),
+        *_launches(plain),
+        *_aligned_shared(plain),
+        *((*match.span(), "") for match in _STATIC_SHARED.finditer(plain)),
+    ]
     for start, end, text in sorted(edits, reverse=True):
         source = source[:start] + text + "\n" * source.count("\n", start, end) + source[end:]
     return source
