@@ -11,13 +11,13 @@
 #define KERNEL 7  // height and width of the kernel
 #endif
 #ifndef OUTPUTS
-#define OUTPUTS 4  // at least as many as there are output channels
+#define OUTPUTS 4  // output channels, all of them
 #endif
 
 constexpr int rows = 32, columns = 32, step = 4;  // a lane has a row of the stripe, and takes `step` pixels at a time
 
-// A block takes one input channel and a stripe of rows of one image, a warp one row of the kernel. All of
-// v.out_channels, at most OUTPUTS, are summed at once. parts[blockIdx.y][out_channels][channels][kernel][kernel].
+// A block takes one input channel and a stripe of rows of one image, a warp one row of the kernel. All
+// output channels are summed at once. parts[blockIdx.y][out_channels][channels][kernel][kernel].
 extern "C" __global__ void __launch_bounds__(32 * KERNEL)
 conv2d_dw_thin(const REAL* x, const REAL* grad, REAL* parts, Conv v) {
     __shared__ REAL patch[rows + KERNEL - 1][columns + KERNEL | 1];  // rows of odd length begin in different banks
@@ -37,9 +37,9 @@ conv2d_dw_thin(const REAL* x, const REAL* grad, REAL* parts, Conv v) {
                 value_at(image.find(corner, image.place(0, i / patch_w, i % patch_w)));
         for (int i = threadIdx.x; i < OUTPUTS * rows * columns; i += 32 * KERNEL) {
             Pixel pixel = pixel_of(i, rows, columns);
-            const REAL* from = outputs.find(outputs.place(n * v.out_channels + pixel.image, p0, q0),
+            const REAL* from = outputs.find(outputs.place(n * OUTPUTS + pixel.image, p0, q0),
                                             outputs.place(0, pixel.h, pixel.w));
-            flow[pixel.image][pixel.h][pixel.w] = pixel.image < v.out_channels ? value_at(from) : REAL(0);
+            flow[pixel.image][pixel.h][pixel.w] = value_at(from);
         }
         __syncthreads();
         for (int q = 0; q < columns; q += step) {
@@ -65,7 +65,7 @@ conv2d_dw_thin(const REAL* x, const REAL* grad, REAL* parts, Conv v) {
             REAL total = sum[o][s];
 #pragma unroll
             for (int apart = 16; apart; apart /= 2) total += __shfl_down_sync(0xffffffffu, total, apart);
-            if (lane == 0 && o < v.out_channels)
-                parts[(((blockIdx.y * v.out_channels + o) * v.channels + c) * KERNEL + r) * KERNEL + s] = total;
+            if (lane == 0)
+                parts[(((blockIdx.y * OUTPUTS + o) * v.channels + c) * KERNEL + r) * KERNEL + s] = total;
         }
 }

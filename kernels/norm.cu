@@ -11,7 +11,7 @@
 //     version     for                                     the idea it adds
 //     by_warp     rows of some hundreds                   lanes share a row; it stays in the cache between sweeps
 //     by_block    long rows                               warps share a row
-//     plane       rows that are contiguous and fit into   each element is read once, 16 bytes at a time; the
+//     plane       rows that are contiguous and fit into   each element is read once, four at a time; the
 //                 shared memory                           other sweeps find it in shared memory
 //     in_parts    few rows, very long ones                several blocks share a row and leave what they
 //     and apply                                           accumulated; each block of the second launch merges
@@ -115,44 +115,33 @@ extern "C" __global__ void normalize_grad_by_block(const REAL* grad, const REAL*
 
 // ---------------------------------------------------------------- plane
 
-// 16 bytes, which a thread loads and stores at once.
-template <class T>
-struct Vector;
-template <>
-struct Vector<float> { using type = float4; };
-template <>
-struct Vector<double> { using type = double2; };
-using Wide = Vector<REAL>::type;
-
-constexpr int wide = sizeof(Wide) / sizeof(REAL);
-
-__device__ __forceinline__ REAL& part_of(Wide& vector, int k) { return reinterpret_cast<REAL*>(&vector)[k]; }
-
-// A thread finds in shared memory what it put there itself, so that no barrier is needed.
+// A thread loads and stores four elements at once. It finds in shared memory what it put there itself, so that no
+// barrier is needed.
 extern "C" __global__ void normalize_plane(const REAL* x, REAL* y, REAL* means, REAL* reciprocals, int length,
                                            REAL eps, bool relu) {
     extern __shared__ float4 memory[];
-    Wide* plane = reinterpret_cast<Wide*>(memory);
-    int i = blockIdx.x, vectors = length / wide;
-    const Wide* from = reinterpret_cast<const Wide*>(x) + i * vectors;
-    Wide* to = reinterpret_cast<Wide*>(y) + i * vectors;
+    REAL* plane = reinterpret_cast<REAL*>(memory);
+    const int i = blockIdx.x, first = threadIdx.x * 4, apart = blockDim.x * 4;
+    x += i * length;
+    y += i * length;
 
     Sum sum = Sum::start(0), squares = Sum::start(0);
-    for (int j = threadIdx.x; j < vectors; j += blockDim.x) {
-        Wide v = from[j];
-        plane[j] = v;
-        for (int k = 0; k < wide; k++) sum.take(part_of(v, k));
+    REAL v[4];
+    for (int j = first; j < length; j += apart) {
+        load_four(v, x + j);
+        store_four(plane + j, v);
+        for (int k = 0; k < 4; k++) sum.take(v[k]);
     }
     REAL mean = merged_in_block(sum).total / length;
-    for (int j = threadIdx.x; j < vectors; j += blockDim.x) {
-        Wide v = plane[j];
-        for (int k = 0; k < wide; k++) squares.take((part_of(v, k) - mean) * (part_of(v, k) - mean));
+    for (int j = first; j < length; j += apart) {
+        load_four(v, plane + j);
+        for (int k = 0; k < 4; k++) squares.take((v[k] - mean) * (v[k] - mean));
     }
     REAL r = reciprocal_deviation(merged_in_block(squares).total / length, eps);
-    for (int j = threadIdx.x; j < vectors; j += blockDim.x) {
-        Wide v = plane[j];
-        for (int k = 0; k < wide; k++) part_of(v, k) = rectified(normalized(part_of(v, k), mean, r), relu);
-        to[j] = v;
+    for (int j = first; j < length; j += apart) {
+        load_four(v, plane + j);
+        for (int k = 0; k < 4; k++) v[k] = rectified(normalized(v[k], mean, r), relu);
+        store_four(y + j, v);
     }
     if (threadIdx.x == 0) {
         means[i] = mean;
@@ -164,30 +153,31 @@ extern "C" __global__ void normalize_plane(const REAL* x, REAL* y, REAL* means, 
 extern "C" __global__ void normalize_grad_plane(const REAL* grad, const REAL* x, const REAL* means,
                                                 const REAL* reciprocals, REAL* dx, int length, bool relu) {
     extern __shared__ float4 memory[];
-    int i = blockIdx.x, vectors = length / wide;
-    Wide* grads = reinterpret_cast<Wide*>(memory);
-    Wide* xhats = grads + vectors;
-    const Wide* grad_from = reinterpret_cast<const Wide*>(grad) + i * vectors;
-    const Wide* x_from = reinterpret_cast<const Wide*>(x) + i * vectors;
-    Wide* to = reinterpret_cast<Wide*>(dx) + i * vectors;
+    REAL *grads = reinterpret_cast<REAL*>(memory), *xhats = grads + length;
+    const int i = blockIdx.x, first = threadIdx.x * 4, apart = blockDim.x * 4;
+    grad += i * length;
+    x += i * length;
+    dx += i * length;
 
-    REAL mean = means[i], r = reciprocals[i];
+    REAL mean = means[i], r = reciprocals[i], g[4], v[4];
     GradientSums mine = GradientSums::start();
-    for (int j = threadIdx.x; j < vectors; j += blockDim.x) {
-        Wide g = grad_from[j], v = x_from[j];
-        for (int k = 0; k < wide; k++) {
-            part_of(v, k) = normalized(part_of(v, k), mean, r);
-            part_of(g, k) = passed(part_of(g, k), part_of(v, k), relu);
-            mine.take(part_of(g, k), part_of(v, k));
+    for (int j = first; j < length; j += apart) {
+        load_four(g, grad + j);
+        load_four(v, x + j);
+        for (int k = 0; k < 4; k++) {
+            v[k] = normalized(v[k], mean, r);
+            g[k] = passed(g[k], v[k], relu);
+            mine.take(g[k], v[k]);
         }
-        grads[j] = g;
-        xhats[j] = v;
+        store_four(grads + j, g);
+        store_four(xhats + j, v);
     }
     GradientSums all = merged_in_block(mine);
-    for (int j = threadIdx.x; j < vectors; j += blockDim.x) {
-        Wide g = grads[j], v = xhats[j];
-        for (int k = 0; k < wide; k++) part_of(v, k) = all.gradient(part_of(g, k), part_of(v, k), r, length);
-        to[j] = v;
+    for (int j = first; j < length; j += apart) {
+        load_four(g, grads + j);
+        load_four(v, xhats + j);
+        for (int k = 0; k < 4; k++) v[k] = all.gradient(g[k], v[k], r, length);
+        store_four(dx + j, v);
     }
 }
 

@@ -43,7 +43,11 @@ _KERNEL_MODE = {
     "fast": ["-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fno-plt"],
     "check": [
         *("-O1", "-g", "-DEMULATOR_CHECK"),
-        *("-fsanitize=thread", "-fsanitize=bounds", "--param=tsan-instrument-func-entry-exit=0"),
+        *(
+            "-fsanitize=thread",
+            "-fsanitize=bounds-strict",
+            "--param=tsan-instrument-func-entry-exit=0",
+        ),
         # One source access, one access: a wider one made of several would hide a fault, or count less.
         *("-fno-tree-vectorize", "-fno-store-merging", "-fno-inline-small-functions"),
         "-fno-tree-loop-im",

@@ -24,7 +24,8 @@ from minigan.devices.launch.reduce import (
 
 PLANE_LENGTH = 256  # from which a contiguous row keeps a block busy
 MOST_SHARED = 48 << 10  # bytes that every GPU gives a block unasked
-VECTOR = 16  # bytes that a thread loads at once
+AT_ONCE = 4  # elements that a thread loads, from addresses that are
+ALIGNED = 16  # multiples of so many bytes
 
 
 def normalize(
@@ -105,7 +106,7 @@ def plan(rows: Rows, itemsize: int, aligned: bool, arrays: int) -> Plan:
         rows.contiguous
         and aligned
         and rows.length >= PLANE_LENGTH
-        and size % VECTOR == 0
+        and rows.length % AT_ONCE == 0
         and arrays * size <= MOST_SHARED
     ):
         return Plan("plane", (rows.count,), (THREADS,))
@@ -115,8 +116,8 @@ def plan(rows: Rows, itemsize: int, aligned: bool, arrays: int) -> Plan:
 
 
 def _aligned(*arrays: Array) -> bool:
-    """Whether all begin where 16 bytes can be loaded at once."""
-    return all(address(a) % VECTOR == 0 for a in arrays)
+    """Whether all begin where several elements can be loaded at once."""
+    return all(address(a) % ALIGNED == 0 for a in arrays)
 
 
 class _Runner:
