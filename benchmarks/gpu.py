@@ -25,7 +25,7 @@ from timing import Call, GpuClock, HostClock, Samples, interleaved, machine
 
 import minigan as mg
 from minigan import nn, optim
-from minigan.core.errors import MiniganError
+from minigan.core.errors import MiniganError, ShapeError
 from minigan.core.tensor import Tensor
 from minigan.devices.launch.variants import REGISTRY
 
@@ -112,7 +112,7 @@ class Ours:
             try:
                 with mg.use_kernels(**{operation: variant.name}):
                     yield variant.name, self.captured(call)
-            except MiniganError:
+            except ShapeError:
                 continue  # it is not for this shape
 
 
@@ -170,7 +170,8 @@ class Torch:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             result = call()
-        return graph.replay, lambda: result.cpu().numpy()
+        # The graph knows addresses alone: `call` keeps what it reads.
+        return graph.replay, lambda: (call, result)[1].cpu().numpy()
 
 
 # ---------------------------------------------------------------------- one line of the table
@@ -340,9 +341,8 @@ def training(
 # ---------------------------------------------------------------------- the whole
 
 
-def run(device: str, rounds: int, tiny: bool) -> dict[str, Any]:
-    """All measurements, as they go into the file."""
-    cupy = __import__("cupy") if device == "cuda" else None
+def run(device: str, rounds: int, tiny: bool, cupy: Any) -> Iterator[tuple[str, Any]]:
+    """All measurements by name, as they go into the file; the layers each time that there are more."""
     torch = _torch("cuda" if device == "cuda" else "cpu")
     clock = GpuClock(cupy) if cupy is not None else HostClock()
     ours = Ours(device)
@@ -370,6 +370,7 @@ def run(device: str, rounds: int, tiny: bool) -> dict[str, Any]:
                 report(f"{title}: {layer.name}, {operation}", layer.flops, found)
                 rows.append(_row(title, operation, asdict(layer), layer.flops, found))
                 ratios.append(summary(found["warm"], operation))
+                yield "layers", rows
     for size in (64,) if tiny else (1024, 2048, 4096):
         a, b = (np.random.default_rng(i).standard_normal((size, size), np.float32) for i in (0, 1))
         call = ours.product(a, b)
@@ -385,13 +386,9 @@ def run(device: str, rounds: int, tiny: bool) -> dict[str, Any]:
         kind: math.exp(np.mean([math.log(r[kind]) for r in ratios])) for kind in ("fp32", "tf32")
     }
     print("\nPyTorch's time over ours, convolutions, warm, geometric mean:", means)
-    return {
-        "machine": machine(cupy),
-        "command": f"python benchmarks/gpu.py --device {device} --rounds {rounds}",
-        "torch over ours, geometric mean of convolutions": means,
-        "layers": rows,
-        "training": training(ours, torch, clock, rounds, tiny),
-    }
+    yield "layers", rows
+    yield "torch over ours, geometric mean of convolutions", means
+    yield "training", training(ours, torch, clock, rounds, tiny)
 
 
 def _torch(device: str) -> Torch | None:
@@ -425,13 +422,21 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tiny", action="store_true", help="small layers, to try it out")
     parser.add_argument("--out", type=Path, help="where the JSON goes")
     chosen = parser.parse_args(arguments)
+    cupy = __import__("cupy") if chosen.device == "cuda" else None
+    described = machine(cupy)
+    card = described.get("gpu", chosen.device).lower().replace(" ", "-")
+    out = chosen.out or Path(__file__).parent / "results" / f"gpu-{card}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {
+        "machine": described,
+        "command": f"python benchmarks/gpu.py --device {chosen.device} --rounds {chosen.rounds}",
+    }
     try:
-        found = run(chosen.device, chosen.rounds, chosen.tiny)
+        for name, part in run(chosen.device, chosen.rounds, chosen.tiny, cupy):
+            found[name] = part
+            out.write_text(json.dumps(found, indent=1) + "\n")  # what is known by now
     except MiniganError as error:
         sys.exit(f"Error: {error}")
-    card = found["machine"].get("gpu", chosen.device).lower().replace(" ", "-")
-    out = chosen.out or Path(__file__).parent / "results" / f"gpu-{card}.json"
-    out.write_text(json.dumps(found, indent=1) + "\n")
     print(f"written to {out}")
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
+import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -136,26 +138,65 @@ class RawKernel:
         assert shared_mem <= self.max_dynamic_shared_size_bytes
         plain = []
         for parameter, value in zip(parse_signature(self._kernel.signature), args, strict=True):
-            if parameter.pointer:
-                assert value is None or isinstance(value, ndarray)
-                plain.append(value._a if value is not None else None)
+            if parameter.pointer and isinstance(value, ndarray):
+                plain.append(value._a)
+            elif parameter.pointer:
+                assert type(value) is np.uintp  # CuPy 13 and 14 agree on this null pointer only
+                assert value == 0
+                plain.append(None)
             else:  # by value, as bytes: their number has to be right
                 size = np.dtype(parameter.code).itemsize if parameter.dtype else value.nbytes
                 assert isinstance(value, np.generic | np.ndarray)
                 assert value.nbytes == size
                 assert parameter.dtype is None or value.dtype == parameter.dtype
                 plain.append(value)
-        call = partial(self._kernel, grid, block, plain, shared_mem)
+        call = partial(self._kernel, grid, block, shared_mem=shared_mem)
         if Stream.capturing is None:
-            call()
-        else:
-            Stream.capturing.append(call)
+            call(args=plain)
+        else:  # a graph knows addresses, and keeps nothing alive
+            Stream.capturing.calls.append((call, [_address(value) for value in plain]))
+
+
+def _root(array: np.ndarray) -> np.ndarray:
+    """The allocation that an array lies in."""
+    while array.base is not None:
+        array = (
+            array.base if isinstance(array.base, np.ndarray) else array.base.base
+        )  # as_strided's
+    return array
+
+
+def _address(value: Any) -> Callable[[], Any]:
+    """An argument for later: of an array only where it lies, which may have been freed by then."""
+    if not isinstance(value, np.ndarray) or value.dtype.names is not None:
+        return lambda: value
+    root, at = weakref.ref(_root(value)), value.ctypes.data - _root(value).ctypes.data
+    shape, dtype, strides = value.shape, value.dtype, value.strides
+
+    def find() -> np.ndarray:
+        memory = root()
+        if memory is None:
+            raise CUDARuntimeError("cudaErrorIllegalAddress: a graph uses freed memory")
+        return np.ndarray(shape, dtype, memory, at, strides)
+
+    return find
+
+
+class Graph:
+    """Launches captured, and the memory that was allocated meanwhile: its pool keeps that."""
+
+    def __init__(self):
+        self.calls, self.pool = [], []
+
+    def launch(self):
+        for call, arguments in self.calls:
+            call(args=[find() for find in arguments])
 
 
 class Stream:
     """A stream, on which launches can be captured."""
 
-    capturing: list[Any] | None = None
+    capturing: Graph | None = None
 
     def __init__(self, non_blocking: bool):
         assert non_blocking  # the legacy stream cannot be captured
@@ -167,11 +208,11 @@ class Stream:
         pass
 
     def begin_capture(self):
-        Stream.capturing = []
+        Stream.capturing = Graph()
 
     def end_capture(self):
-        calls, Stream.capturing = Stream.capturing, None
-        return SimpleNamespace(launch=lambda: [call() for call in calls])
+        graph, Stream.capturing = Stream.capturing, None
+        return graph
 
 
 def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int = 2**40):
@@ -182,8 +223,10 @@ def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int
         size = math.prod(shape) * np.dtype(dtype).itemsize
         if size > memory:
             raise OutOfMemoryError
-        garbage = np.frombuffer(bytearray(b"\xa5" * size), dtype) if size else np.empty(0, dtype)
-        return ndarray(garbage.reshape(shape))
+        root = np.full(max(size, 1), 0xA5, np.uint8)  # garbage
+        if Stream.capturing is not None:
+            Stream.capturing.pool.append(root)
+        return ndarray(root[:size].view(dtype).reshape(shape))
 
     def asarray(array):
         if Stream.capturing is not None:
@@ -196,7 +239,13 @@ def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int
         raise CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
 
     cupy.ndarray, cupy.RawModule, cupy.__version__ = ndarray, RawModule, "14.0 (stand-in)"
-    cupy.empty, cupy.asarray, cupy.asnumpy = empty, asarray, lambda a: a._a.copy()
+
+    def asnumpy(array):
+        assert array.flags.c_contiguous  # CuPy would copy it by a kernel of its own
+        return array._a.copy()
+
+    cupy.empty, cupy.asarray, cupy.asnumpy = empty, asarray, asnumpy
+    cupy.get_default_memory_pool = lambda: SimpleNamespace(free_all_blocks=lambda: None)
     cupy.lib = SimpleNamespace(
         stride_tricks=SimpleNamespace(
             as_strided=lambda x, shape, strides: ndarray(
@@ -207,7 +256,7 @@ def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int
     cupy.cuda = SimpleNamespace(
         Device=lambda: SimpleNamespace(id=0, compute_capability="90", synchronize=lambda: None),
         Stream=Stream,
-        MemoryPool=lambda: SimpleNamespace(malloc=None),
+        MemoryPool=lambda: SimpleNamespace(malloc=None, free_all_blocks=lambda: None),
         using_allocator=lambda _allocator: nullcontext(),
         compiler=SimpleNamespace(CompileException=CompileException),
         memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from standin_cupy import install
@@ -72,6 +74,26 @@ def test_replays_train_as_steps_do_to_the_last_bit(device):
     del actual["steps"], expected["steps"]  # counted in Python
     for name, value in expected.items():
         np.testing.assert_array_equal(actual[name], value, err_msg=name)
+
+
+def test_a_replay_keeps_alive_what_the_step_uses(device):
+    """A graph knows addresses; the network, its optimiser and the batch may have no other owner."""
+    replay = mg.capture(training(device)[3], device).replay
+    gc.collect()
+    replay()
+
+
+def test_the_steps_own_error_comes_through(device):
+    calls = []
+
+    def step():
+        calls.append(len(calls))
+        if len(calls) == 2:
+            raise ZeroDivisionError("mine")
+
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        mg.capture(step, device)
+    assert float(mg.tensor([2.0], device=device).sum()) == 2.0
 
 
 def test_recording_computes_nothing(device):

@@ -1,5 +1,6 @@
 """Each variant of each operation, at sizes that are no multiple of a tile; and how one is chosen."""
 
+import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.tensor import Tensor
 from minigan.devices.emulator.device import checking
-from minigan.devices.launch import variants
+from minigan.devices.launch import matmul, variants
 from minigan.devices.launch.conv_problem import Problem as Conv
 from minigan.devices.launch.kernel import launches
 from minigan.devices.launch.matmul import Problem as Matmul
@@ -362,3 +363,24 @@ def test_flops_and_elements_are_those_of_the_formulas():
     assert conv.flops == 2 * (2 * 36) * 5 * 27
     assert conv.elements == 2 * 3 * 64 + 2 * 36 * 5 + 5 * 27
     assert variants.REGISTRY.keys() == {"matmul", "conv2d", "conv2d_dx", "conv2d_dw"}
+
+
+@pytest.mark.parametrize("stack", [(), (3,)])
+def test_more_rows_and_matrices_than_a_grid_counts_take_several_launches(monkeypatch, stack):
+    monkeypatch.setattr(matmul, "_MOST_ROWS", 20)
+    monkeypatch.setattr(matmul, "_MOST_MATRICES", 2)
+    for rows in (20, 50):
+        a, b = numbers(0, *stack, rows, 7), numbers(1, 7, 5)
+        with launches() as log:
+            c = MATMUL(*on_emulator([a, b], np.float64)).numpy()
+        np.testing.assert_allclose(c, a @ b, rtol=1e-12, atol=1e-12)
+        matrices = math.prod(stack)
+        expected = -(-matrices // 2) if rows == 20 else matrices * 3
+        assert len(log) == expected
+
+
+def test_a_product_larger_than_a_kernel_counts_is_refused():
+    a = np.broadcast_to(np.float32(0), (50_000, 1))
+    a = Tensor(a, None, None, "emulator")
+    with pytest.raises(ShapeError, match=r"matrix_product: an array of shape \(50000, 50000\)"):
+        MATMUL(a, a.T)

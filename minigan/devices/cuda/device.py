@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from math import prod
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 
 from minigan.core.errors import DeviceError, KernelError
 from minigan.devices.capture import Captured, capturing, refuse_while_capturing
+from minigan.devices.launch.elementwise import contiguous
 from minigan.devices.launch.kernel import Array, Kernel, kernels_folder
 from minigan.devices.launch.signature import Parameter, check_arguments, parse_signature
 
@@ -30,6 +32,7 @@ class Cuda:
         self._cupy = cupy
         self.capability = int(cupy.cuda.Device().compute_capability)
         self._modules: dict[tuple[Any, ...], Any] = {}
+        self._functions: dict[tuple[Any, ...], Any] = {}
 
     @property
     def description(self) -> str:
@@ -64,25 +67,26 @@ class Cuda:
     def to_host(self, array: Array) -> np.ndarray:
         """A copy as a NumPy array; waits until it is computed."""
         refuse_while_capturing("reads values")
-        return np.asarray(self._cupy.asnumpy(array))
+        return np.asarray(self._cupy.asnumpy(contiguous(self, array)))
 
     def capture(self, step: Callable[[], Any]) -> Captured:
         """Record the launches of `step` in a CUDA graph, whose memory nobody else gets."""
         runtime = self._cupy.cuda
         pool, stream = runtime.MemoryPool(), runtime.Stream(non_blocking=True)
         runtime.Device().synchronize()  # what the step reads is complete
+        self._cupy.get_default_memory_pool().free_all_blocks()  # what the pool will need anew
         with runtime.using_allocator(pool.malloc), stream, capturing():
             stream.begin_capture()
             try:
                 results = step()
-            finally:
-                graph = stream.end_capture()
-
-        def replay() -> None:
-            graph.launch()
-
-        replay.memory = pool  # type: ignore[attr-defined]  # lives as long as the graph
-        return Captured(results, replay)
+            except BaseException:
+                with suppress(
+                    Exception
+                ):  # the capture is void; the step's own error is what counts
+                    stream.end_capture()
+                raise
+            graph = stream.end_capture()
+        return Captured(results, _Replay(graph, step, results, pool))
 
     def run(
         self,
@@ -97,11 +101,20 @@ class Cuda:
         """Launch a kernel on the current stream, compiled when it is first used."""
         parameters = parse_signature(signature)
         check_arguments(kernel.symbol, parameters, args)
-        function = self._module(kernel.file, macros).get_function(kernel.symbol)
+        function = self._function(kernel, macros)
         if shared > _SHARED_UNASKED:
             function.max_dynamic_shared_size_bytes = shared
         values = tuple(_as_passed(p, a) for p, a in zip(parameters, args, strict=True))
         function(tuple(map(int, grid)), tuple(map(int, block)), values, shared_mem=shared)
+
+    def _function(self, kernel: Kernel, macros: Mapping[str, str]) -> Any:
+        """The compiled kernel, looked up once."""
+        key = (self._cupy.cuda.Device().id, kernel.file, kernel.symbol, *macros.items())
+        function = self._functions.get(key)
+        if function is None:
+            module = self._module(kernel.file, macros)
+            function = self._functions[key] = module.get_function(kernel.symbol)
+        return function
 
     def _module(self, file: str, macros: Mapping[str, str]) -> Any:
         """The file compiled with these macros, for the current GPU, once."""
@@ -122,6 +135,11 @@ class Cuda:
                 module.compile()
             except self._cupy.cuda.compiler.CompileException as error:
                 raise KernelError(f"{folder / file} does not compile:\n{error}") from error
+            except (ImportError, OSError, RuntimeError) as error:
+                raise DeviceError(
+                    f"device 'cuda': CuPy finds no compiler ({error}); install it with: pip install "
+                    "'minigan[cuda13]' (for a driver of CUDA 12: 'minigan[cuda12]')"
+                ) from error
             self._modules[key] = module
         return module
 
@@ -137,8 +155,26 @@ class Cuda:
             ) from None
 
 
+class _Replay:
+    """Launches a graph, and keeps alive what it reads and writes: addresses are all that it knows."""
+
+    def __init__(self, graph: Any, step: Callable[[], Any], results: Any, pool: Any):
+        self._graph: Any = graph
+        self._kept: Any = (step, results)
+        self._pool = pool
+
+    def __call__(self) -> None:
+        self._graph.launch()
+
+    def __del__(self) -> None:
+        self._graph = self._kept = None
+        self._pool.free_all_blocks()  # CuPy 14 keeps them for ever otherwise
+
+
 def _as_passed(parameter: Parameter, value: Any) -> Any:
     """An argument as CuPy passes it on: by its bytes, so a number has to be of the kernel's type."""
+    if value is None:
+        return np.uintp(0)  # CuPy 13 passes None as another address
     if parameter.pointer or parameter.dtype is None:
         return value
     return parameter.dtype.type(value)

@@ -24,7 +24,8 @@ LAYOUT = np.dtype(
     ]
 )
 SIGNATURE = f"s{LAYOUT.itemsize}"
-_MOST_ELEMENTS = 2**31 - 1
+# Kernels count in 32 bits, and go on by up to 65535 blocks of 256 threads beyond the last element.
+_MOST_ELEMENTS = 2**31 - 2**24 - 1
 
 
 def count_of(operation: str, shape: Sequence[int]) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minigan.devices.launch.elementwise import contiguous
 from minigan.devices.launch.kernel import REAL_TYPES, Array, Device, Kernel
-from minigan.devices.launch.layout import memory
+from minigan.devices.launch.layout import count_of, memory
 from minigan.devices.launch.variants import (
     Sizes,
     Variant,
@@ -25,6 +25,7 @@ from minigan.devices.launch.variants import (
 _FIELDS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "a_matrix", "b_matrix")
 _GEMM = np.dtype([(name, "i4") for name in _FIELDS])
 _MOST_MATRICES = 65535  # what blockIdx.z counts to
+_MOST_ROWS = 65535 * 8  # what blockIdx.y counts to, with the smallest tiles
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,9 @@ def stacked_product(device: Device, a: Array, b: Array, c: Array) -> None:
 def matrix_product(device: Device, a: Array, b: Array) -> Array:
     """a (..., M, K) times b (..., K, N); leading axes broadcast."""
     leading = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    c = device.empty((*leading, a.shape[-2], b.shape[-1]), a.dtype)
+    shape = (*leading, a.shape[-2], b.shape[-1])
+    count_of("matrix_product", shape)
+    c = device.empty(shape, a.dtype)
     if c.size:
         a, b = (_stacked(device, x, leading) for x in (a, b))
         _multiply(device, a, b, None, c, math.prod(leading))
@@ -109,7 +112,9 @@ def matrix_product(device: Device, a: Array, b: Array) -> Array:
 
 def linear(device: Device, x: Array, weight: Array, bias: Array | None = None) -> Array:
     """y = x W^T + bias: x (..., in), weight (out, in), bias (out)."""
-    y = device.empty((*x.shape[:-1], weight.shape[0]), x.dtype)
+    shape = (*x.shape[:-1], weight.shape[0])
+    count_of("linear", shape)
+    y = device.empty(shape, x.dtype)
     if y.size:
         rows = contiguous(device, x).reshape(-1, x.shape[-1])
         bias = None if bias is None else contiguous(device, bias)
@@ -124,17 +129,30 @@ def _multiply(
     a, b = (_addressable(device, x) for x in (a, b))
     problem = Problem(matrices, a.shape[-2], b.shape[-1], a.shape[-1])
 
+    c = c.reshape(matrices, problem.m, problem.n)
+
     def run(variant: Variant) -> None:
-        # A kernel counts so many matrices at a time.
-        for first in range(0, matrices, _MOST_MATRICES):
-            part = Problem(min(_MOST_MATRICES, matrices - first), problem.m, problem.n, problem.k)
-            a_part, b_part = (x[first:] if x.ndim == 3 and x.strides[0] else x for x in (a, b))
-            c_part = c.reshape(matrices, problem.m, problem.n)[first:]
-            strides = _strides(problem, a_part, b_part)
+        for stack, rows in _portions(problem):
+            a_part = a[stack] if a.ndim == 3 and a.strides[0] else a
+            b_part = b[stack] if b.ndim == 3 and b.strides[0] else b
+            a_part, c_part = a_part[..., rows, :], c[stack, rows]
+            part = Problem(len(c_part), c_part.shape[1], problem.n, problem.k)
+            strides = _strides(part, a_part, b_part)
             args = (memory(a_part), memory(b_part), bias, c_part, strides)
             variant.run(device, part, c.dtype, args)
 
     run(choose("matmul", problem, device, c.dtype, run).taken)
+
+
+def _portions(p: Problem) -> Iterator[tuple[slice, slice]]:
+    """Which matrices and which of their rows a launch takes: a grid counts to 65535 in y and in z."""
+    if p.m <= _MOST_ROWS:
+        for first in range(0, p.matrices, _MOST_MATRICES):
+            yield slice(first, first + _MOST_MATRICES), slice(None)
+        return
+    for matrix in range(p.matrices):
+        for first in range(0, p.m, _MOST_ROWS):
+            yield slice(matrix, matrix + 1), slice(first, first + _MOST_ROWS)
 
 
 def _stacked(device: Device, x: Array, leading: Sequence[int]) -> Array:

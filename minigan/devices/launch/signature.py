@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ class Parameter:
         return name if self.dtype is not None else f"a structure of {self.code[1:]} bytes"
 
 
+@cache
 def parse_signature(text: str) -> tuple[Parameter, ...]:
     """Parameters from their codes: "r:f4 w:f4 i4" is (const float*, float*, int)."""
     return tuple(_parse(code) for code in text.split())

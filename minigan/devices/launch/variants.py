@@ -185,16 +185,21 @@ def choose(
         why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise ShapeError(f"{operation}: no kernel can compute {problem} ({why})")
     tuning = active()
-    # A device without a description is one that only rehearses (mg.which_kernel).
-    measurable = attempt is not None and device.description and not is_capturing()
-    if tuning is not None and forced is None and measurable:
+    # (A device without a description is one that only rehearses: mg.which_kernel.)
+    if (
+        tuning is not None
+        and attempt is not None
+        and forced is None
+        and device.description
+        and not is_capturing()
+    ):
         able = [
             v
             for v in variants
             if v.tolerance == taken.tolerance and not v.why_not(problem, device, dtype)
         ]
         key = f"{device.description}: {operation} {problem} {dtype.name}"
-        timed = {v.name: partial(device.seconds, partial(attempt, v)) for v in able}  # type: ignore[arg-type]
+        timed = {v.name: partial(device.seconds, partial(attempt, v)) for v in able}
         best = tuning.best(key, timed)
         taken = next(v for v in able if v.name == best)
         reasons = {v.name: f"{best} was measured to be faster" for v in able if v is not taken}
