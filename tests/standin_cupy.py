@@ -13,7 +13,7 @@ import tempfile
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -272,11 +272,11 @@ def make(driver: int = 13000, built_for: int = 13000, gpus: int = 1, memory: int
 
 
 def install(monkeypatch, **machine: int):
-    """Make `import cupy` give the stand-in, and the device be made anew."""
-    from minigan.devices.cuda.device import cuda
+    """Make `import cupy` give the stand-in, and the device be made anew, until the test ends."""
+    from minigan.devices.cuda import device
 
+    monkeypatch.setattr(device, "cuda", cache(device.cuda.__wrapped__))
     cupy = make(**machine)
     ndarray.__module__ = "cupy"
     monkeypatch.setitem(sys.modules, "cupy", cupy)
-    cuda.cache_clear()
     return cupy

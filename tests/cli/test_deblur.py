@@ -189,9 +189,10 @@ def test_a_run_folder_that_cannot_be_made(tmp_path):
     refused(call("train", "--out", tmp_path / "file" / "run"), "file")
 
 
-@pytest.mark.parametrize("device", ["cuda", "tpu"])
-def test_a_device_that_is_not_there(tmp_path, device):
-    refused(call("train", "--device", device, "--out", tmp_path / "run"), device, "cpu")
+@pytest.mark.parametrize(("device", "word"), [("cuda", "driver"), ("tpu", "cpu")])
+def test_a_device_that_is_not_there(tmp_path, monkeypatch, device, word):
+    install(monkeypatch, driver=0)
+    refused(call("train", "--device", device, "--out", tmp_path / "run"), device, word)
     assert not (tmp_path / "run").exists()
 
 

@@ -11,15 +11,13 @@ from standin_cupy import install
 import minigan as mg
 from minigan import nn, optim
 from minigan.core.errors import ArgumentError, DeviceError
-from minigan.devices.cuda.device import cuda
 
 
 @pytest.fixture(params=["emulator", "cuda"])
 def device(request, monkeypatch):
     if request.param == "cuda":
         install(monkeypatch)
-    yield request.param
-    cuda.cache_clear()
+    return request.param
 
 
 def batches(count):

@@ -16,7 +16,6 @@ from minigan import nn, optim
 from minigan.core.engine import grad
 from minigan.core.errors import ArgumentError, DeviceError, KernelError
 from minigan.core.gradcheck import gradcheck
-from minigan.devices.cuda.device import cuda
 from minigan.devices.launch.kernel import launches
 from minigan.ops.on_device import KERNELS, VIEWS
 from minigan.testing.catalogue import CATALOGUE
@@ -26,8 +25,7 @@ once = settings(max_examples=2, suppress_health_check=[HealthCheck.function_scop
 
 @pytest.fixture
 def gpu(monkeypatch):
-    yield install(monkeypatch)
-    cuda.cache_clear()
+    return install(monkeypatch)
 
 
 def numbers(*shape, seed=0):
@@ -179,7 +177,7 @@ def test_a_file_is_compiled_once_for_the_same_macros(gpu, monkeypatch):
 
 
 def test_without_cupy_the_sentence_has_the_command(monkeypatch):
-    cuda.cache_clear()
+    install(monkeypatch)
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(DeviceError, match=r"needs CuPy.*pip install 'minigan\[cuda13\]'"):
         mg.tensor([1.0], device="cuda")
