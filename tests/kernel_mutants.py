@@ -182,6 +182,9 @@ EQUIVALENT[
     "< becomes <=",
     "if (Operand::k_is_inner && k0 + mine < k_end) my_step = operand.step(k0 + mine);",
 ] = "one step more is computed, for a k that no copy takes"
+EQUIVALENT["pipeline.cuh", "< becomes <=", "if (k0 + block_k < k_end) {"] = (
+    "one more tile is begun, of zeros that nobody computes with"
+)
 _LAYOUT = "it decides only which thread loads what; the strides say where"
 for _line in (
     "if (a_k_inner && b_k_inner) matmul<Algorithm, true, true>(tiles, a, b, bias, c, g); \\",
