@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.devices.capture import is_capturing
 from minigan.devices.launch.kernel import Device, Kernel, launch
-from minigan.devices.launch.tuning import active
+from minigan.devices.launch.tuning import Tuning, active
 
 Sizes = tuple[int, ...]
 
@@ -74,12 +74,12 @@ class Variant:
         block = self.block(problem) if callable(self.block) else self.block
         launch(device, self.kernel, dtype, grid, args, block, self.shared, macros)
 
-    def why_not(self, problem: Any, device: Device, dtype: np.dtype) -> str:
+    def why_not(self, problem: Any, capability: int, dtype: np.dtype) -> str:
         """Why it cannot do this problem there; an empty text where it can."""
         if dtype.name not in self.kernel.types:
             return f"it computes in {', '.join(self.kernel.types)}, not in {dtype.name}"
-        if device.capability < self.capability:
-            return f"it needs compute capability {self.capability}, and the GPU has {device.capability}"
+        if capability < self.capability:
+            return f"it needs compute capability {self.capability}, and the GPU has {capability}"
         return self.cannot(problem)
 
 
@@ -172,46 +172,65 @@ def choose(
     Inside `tune_kernels` it is the fastest, by `attempt`, which runs a variant. Raises ShapeError where
     there is none.
     """
-    variants = REGISTRY[operation]
     forced = _forced.names.get(operation)
+    choice = _by_shape(operation, problem, forced, device.capability, dtype)
+    tuning = active()
+    # (A device without a description is one that only rehearses: mg.which_kernel.)
+    measurable = device.description if tuning is not None and not is_capturing() else ""
+    if tuning is not None and attempt is not None and forced is None and measurable:
+        choice = _measured(tuning, choice, problem, device, dtype, attempt)
+    if _observed.choices is not None:
+        _observed.choices.append(choice)
+    return choice
+
+
+@lru_cache(maxsize=4096)
+def _by_shape(
+    operation: str, problem: Any, forced: str | None, capability: int, dtype: np.dtype
+) -> Choice:
+    """The variant asked for, or the first that can and is not unwise."""
+    variants = REGISTRY[operation]
     if forced is None:
-        reasons = {v.name: v.why_not(problem, device, dtype) or v.unwise(problem) for v in variants}
+        reasons = {
+            v.name: v.why_not(problem, capability, dtype) or v.unwise(problem) for v in variants
+        }
     else:
         reasons = {v.name: f"{forced} is asked for" for v in variants if v.name != forced}
         asked = next(v for v in variants if v.name == forced)
-        reasons[forced] = asked.why_not(problem, device, dtype)
+        reasons[forced] = asked.why_not(problem, capability, dtype)
     taken = next((v for v in variants if not reasons[v.name]), None)
     if taken is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         raise ShapeError(f"{operation}: no kernel can compute {problem} ({why})")
-    tuning = active()
-    # (A device without a description is one that only rehearses: mg.which_kernel.)
-    if (
-        tuning is not None
-        and attempt is not None
-        and forced is None
-        and device.description
-        and not is_capturing()
-    ):
-        able = [
-            v
-            for v in variants
-            if v.tolerance == taken.tolerance and not v.why_not(problem, device, dtype)
-        ]
-        key = f"{device.description}: {operation} {problem} {dtype.name}"
-        timed = {v.name: partial(device.seconds, partial(attempt, v)) for v in able}
-        best = tuning.best(key, timed)
-        taken = next(v for v in able if v.name == best)
-        reasons = {v.name: f"{best} was measured to be faster" for v in able if v is not taken}
+    others = {n: r or f"{taken.name} is preferred" for n, r in reasons.items() if n != taken.name}
+    return Choice(operation, taken, others)
+
+
+def _measured(
+    tuning: Tuning,
+    choice: Choice,
+    problem: Any,
+    device: Device,
+    dtype: np.dtype,
+    attempt: Callable[[Variant], None],
+) -> Choice:
+    """The fastest of the variants that can, and that round as the one which would be chosen."""
+    able = [
+        v
+        for v in REGISTRY[choice.operation]
+        if v.tolerance == choice.taken.tolerance
+        and not v.why_not(problem, device.capability, dtype)
+    ]
+    key = f"{device.description}: {choice.operation} {problem} {dtype.name}"
+    timed = {v.name: partial(device.seconds, partial(attempt, v)) for v in able}
+    best = tuning.best(key, timed)
+    taken = next(v for v in able if v.name == best)
     others = {
-        v.name: reasons.get(v.name) or f"{taken.name} is preferred"
-        for v in variants
-        if v is not taken
+        **choice.others,
+        **{v.name: f"{best} was measured to be faster" for v in able if v is not taken},
     }
-    choice = Choice(operation, taken, others)
-    if _observed.choices is not None:
-        _observed.choices.append(choice)
-    return choice
+    others.pop(best, None)
+    return Choice(choice.operation, taken, others)
 
 
 class _Observed(threading.local):
