@@ -17,6 +17,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -312,7 +313,7 @@ def training(
     batch = np.random.default_rng(0).random(shape, dtype=np.float32)
     mg.manual_seed(0)
     weights = _generator(nn, nn.InstanceNorm2d, width, blocks).state_dict()
-    make = lambda: our_step(ours.device, width, blocks, batch, weights)  # noqa: E731
+    make = partial(our_step, ours.device, width, blocks, batch, weights)
     calls: dict[str, Call] = {"ours eager": make()}
     losses = {"ours": float(calls["ours eager"]())}
     calls["ours captured"] = mg.capture(make(), ours.device).replay

@@ -32,6 +32,7 @@ def normalize(
 
     The auxiliary results are the mean and 1 / sqrt(var + eps), with the axes kept as size 1.
     """
+    # The check below has made `axis` a tuple.
     return cpu.normalize(x, axis, eps, relu)  # type: ignore[arg-type]
 
 

@@ -72,6 +72,7 @@ def _for_each(calls: st.SearchStrategy[Call], examples: int, check: Callable[[Ca
         database=None,
         deadline=None,
         phases=[Phase.generate],
+        # A slow machine is no failure, nor is an operation that takes large arrays.
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(calls)

@@ -20,6 +20,7 @@ from minigan.devices.launch.kernel import launches
 from minigan.ops.on_device import KERNELS, VIEWS
 from minigan.testing.catalogue import CATALOGUE
 
+# The stand-in is the same for all examples, so one fixture may serve them.
 once = settings(max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

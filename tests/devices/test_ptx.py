@@ -58,7 +58,10 @@ def test_the_tensor_cores_get_each_operand_in_its_place(tmp_path):
     d, a, b, c = (re.findall(r"%\w+", part) for part in re.findall(r"{([^}]*)}", instruction[1]))
     # A register may be copied on its way.
     copied = dict(re.findall(r"mov\.\w+\s+(%\w+), (%\w+);", ptx))
-    source = lambda register: loads[copied.get(register, register)]  # noqa: E731
+
+    def source(register):
+        return loads[copied.get(register, register)]
+
     assert [source(r) for r in a] == [0, 1, 2, 3]
     assert [source(r) for r in b] == [0, 1]
     assert [source(r) for r in c] == [0, 1, 2, 3]

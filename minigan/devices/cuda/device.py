@@ -80,9 +80,7 @@ class Cuda:
             try:
                 results = step()
             except BaseException:
-                with suppress(
-                    Exception
-                ):  # the capture is void; the step's own error is what counts
+                with suppress(Exception):  # the step's own error is what counts
                     stream.end_capture()
                 raise
             graph = stream.end_capture()

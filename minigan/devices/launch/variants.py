@@ -94,9 +94,8 @@ class Choice:
 
 # ---------------------------------------------------------------------- why a variant would be unwise
 
-_MULTIPROCESSORS = (
-    132  # of an H100: a fixed number, so that a program takes the same kernels everywhere
-)
+# Of an H100: a fixed number, so that a program takes the same kernels everywhere.
+_MULTIPROCESSORS = 132
 
 
 def mostly_empty(m: int, n: int) -> str:
