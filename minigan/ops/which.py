@@ -102,4 +102,4 @@ class _Rehearsal(Emulator):
         self.name = name
 
     def run(self, *_: Any, **__: Any) -> None:
-        """Nothing: what would run has been recorded by now."""
+        """Nothing: `launch` records what would have run."""
