@@ -23,6 +23,13 @@ struct Buffers {
     typename Operand::Offset step[2][block_k]; // otherwise
 };
 
+// Both operands' shares: all the shared memory of a block.
+template <class A, class B, int block_m, int block_n, int block_k, int pad>
+struct alignas(16) BufferPair {
+    Buffers<A, block_m, block_k, pad> a;
+    Buffers<B, block_n, block_k, pad> b;
+};
+
 // One thread's part in copying the tiles of one operand.
 template <class Operand, int lines, int block_k, int pad, int threads>
 struct Copier {
@@ -106,10 +113,7 @@ struct GemmPipelined {
     static constexpr int squares_m = thread_m / 4, squares_n = thread_n / 4;
 
     template <class A, class B>
-    struct alignas(16) Tiles {
-        Buffers<A, block_m, block_k, pad> a;
-        Buffers<B, block_n, block_k, pad> b;
-    };
+    using Tiles = BufferPair<A, B, block_m, block_n, block_k, pad>;
 
     template <class A, class B, class Store>
     static __device__ __forceinline__ void run(Tiles<A, B>& tiles, int m, int n, int k_begin, int k_end, A a, B b,

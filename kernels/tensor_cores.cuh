@@ -15,10 +15,7 @@ struct GemmTf32 {
     static constexpr int across_m = warp_m / 16, across_n = warp_n / 8;
 
     template <class A, class B>
-    struct alignas(16) Tiles {
-        Buffers<A, block_m, block_k, pad> a;
-        Buffers<B, block_n, block_k, pad> b;
-    };
+    using Tiles = BufferPair<A, B, block_m, block_n, block_k, pad>;
 
     template <class A, class B, class Store>
     static __device__ __forceinline__ void run(Tiles<A, B>& tiles, int m, int n, int k_begin, int k_end, A a, B b,
