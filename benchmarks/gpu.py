@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import networks
 import numpy as np
 from timing import Call, GpuClock, HostClock, Samples, interleaved, machine
 
@@ -251,8 +252,10 @@ def report(title: str, flops: int, found: dict[str, dict[str, Samples]]) -> None
 
 def our_step(device: str, width: int, blocks: int, batch: np.ndarray, weights: Any) -> Callable:
     """A step of the generator: L1 against the sharp picture, Adam. Gives the loss."""
-    net = _generator(nn, nn.InstanceNorm2d, width, blocks).to(device)
-    net.load_state_dict(weights)
+    net = networks.generator(nn, width, blocks)
+    for p, array in zip(net.parameters(), weights, strict=True):
+        p.copy_(array)
+    net.to(device)
     adam = optim.Adam(net.parameters(), lr=1e-4)
     blurry, sharp = (mg.tensor(a, device=device) for a in (batch, batch[:, :, ::-1].copy()))
 
@@ -269,8 +272,7 @@ def our_step(device: str, width: int, blocks: int, batch: np.ndarray, weights: A
 def torch_step(torch: Torch, width: int, blocks: int, batch: np.ndarray, weights: Any) -> Callable:
     """The same in PyTorch; capturable, so that the same step can be made a graph."""
     t = torch.torch
-    net = _generator(t.nn, t.nn.InstanceNorm2d, width, blocks).to(torch.device)
-    net.load_state_dict({name: t.from_numpy(a) for name, a in weights.items()})
+    net = networks.load(networks.generator(t.nn, width, blocks), weights).to(torch.device)
     adam = t.optim.Adam(net.parameters(), lr=1e-4, capturable=torch.device == "cuda")
     blurry, sharp = (torch.tensor(a) for a in (batch, batch[:, :, ::-1].copy()))
 
@@ -284,27 +286,6 @@ def torch_step(torch: Torch, width: int, blocks: int, batch: np.ndarray, weights
     return step
 
 
-def _generator(lib: Any, norm: Any, width: int, blocks: int) -> Any:
-    """7x7, two steps down, blocks, two steps up, 7x7: of minigan's layers or of PyTorch's."""
-
-    def stage(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[Any]:
-        conv = lib.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
-        return [conv, norm(outputs), lib.ReLU()]
-
-    w = width
-    return lib.Sequential(
-        *stage(3, w, 7),
-        *stage(w, 2 * w, 3, 2),
-        *stage(2 * w, 4 * w, 3, 2),
-        *(layer for _ in range(blocks) for layer in stage(4 * w, 4 * w, 3)),
-        lib.Upsample(scale_factor=2),
-        *stage(4 * w, 2 * w, 3),
-        lib.Upsample(scale_factor=2),
-        *stage(2 * w, w, 3),
-        lib.Conv2d(w, 3, 7, padding=3),
-    )
-
-
 def training(
     ours: Ours, torch: Torch | None, clock: Any, rounds: int, tiny: bool
 ) -> dict[str, Any]:
@@ -312,7 +293,7 @@ def training(
     width, blocks, shape = (4, 1, (1, 3, 16, 16)) if tiny else (32, 8, (4, 3, 64, 64))
     batch = np.random.default_rng(0).random(shape, dtype=np.float32)
     mg.manual_seed(0)
-    weights = _generator(nn, nn.InstanceNorm2d, width, blocks).state_dict()
+    weights = networks.weights(networks.generator(nn, width, blocks))
     make = partial(our_step, ours.device, width, blocks, batch, weights)
     calls: dict[str, Call] = {"ours eager": make()}
     losses = {"ours": float(calls["ours eager"]())}

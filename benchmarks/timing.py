@@ -7,12 +7,16 @@ overwritten, outside the timed region; warm ones are several calls in a row, div
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from threadpoolctl import threadpool_info
 
 Call = Callable[[], Any]
 
@@ -48,8 +52,12 @@ class HostClock:
 
     has_cache_to_flush = False
 
+    def __init__(self, pause: float = 0.0):
+        self._pause = pause  # before each call: threads of the last contender may spin for some ms
+
     def seconds(self, call: Call, cold: bool) -> float:
         """How long one call takes."""
+        time.sleep(self._pause)
         begin = time.perf_counter()
         call()
         return time.perf_counter() - begin
@@ -100,6 +108,18 @@ def interleaved(
     return results
 
 
+def free_blas() -> None:
+    """Start this program again where the environment holds OpenBLAS to a processor's older kernels.
+
+    What would be measured then is that setting: PyTorch's CPU build does not heed it.
+    """
+    forced = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ]
+    if forced:
+        for name in forced:
+            del os.environ[name]
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+
 def machine(cupy: Any = None) -> dict[str, str]:
     """Processor or card, and the versions of what computes."""
     described = {"python": platform.python_version(), "processor": _processor()}
@@ -108,6 +128,7 @@ def machine(cupy: Any = None) -> dict[str, str]:
             described[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
+    described |= {f"{pool['internal_api']} kernels": pool["architecture"] for pool in _blas()}
     if cupy is not None:
         runtime = cupy.cuda.runtime
         properties = runtime.getDeviceProperties(cupy.cuda.Device().id)
@@ -117,6 +138,11 @@ def machine(cupy: Any = None) -> dict[str, str]:
             "runtime": str(runtime.runtimeGetVersion()),
         }
     return described
+
+
+def _blas() -> list[dict[str, Any]]:
+    """What NumPy multiplies matrices with, as far as it tells for which processors."""
+    return [pool for pool in threadpool_info() if "architecture" in pool]
 
 
 def _processor() -> str:

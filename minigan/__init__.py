@@ -47,8 +47,9 @@ if TYPE_CHECKING:
     from minigan.core.tensor import Tensor as Tensor
     from minigan.core.tensor import tensor as tensor
     from minigan.devices.capture import capture as capture
+    from minigan.devices.choice import exact as exact
+    from minigan.devices.choice import use_kernels as use_kernels
     from minigan.devices.launch.tuning import tune_kernels as tune_kernels
-    from minigan.devices.launch.variants import use_kernels as use_kernels
     from minigan.ops import *  # noqa: F403
     from minigan.ops.which import which_kernel as which_kernel
 
@@ -59,8 +60,8 @@ _HOMES = {
     "minigan.core.gradcheck": ("gradcheck", "gradgradcheck"),
     "minigan.core.op": ("op",),
     "minigan.devices.capture": ("capture",),
+    "minigan.devices.choice": ("exact", "use_kernels"),
     "minigan.devices.launch.tuning": ("tune_kernels",),
-    "minigan.devices.launch.variants": ("use_kernels",),
     "minigan.ops.which": ("which_kernel",),
     "minigan.core.errors": (
         "ArgumentError",

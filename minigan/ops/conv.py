@@ -6,7 +6,7 @@
 
 All three are linear in each argument, so every derivative of one is another, and gradients of any
 order exist. The bodies here state the mathematics with one einsum over windows; what runs on the CPU
-is the faster form in minigan/devices/cpu/conv.py.
+are the faster forms between which minigan/devices/cpu/conv.py chooses.
 
 Shapes: x (N, C, H, W), weight (O, C / groups, kh, kw), bias (O), y (N, O, H', W') with
 H' = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1.

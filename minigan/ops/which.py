@@ -11,9 +11,9 @@ from minigan import devices
 from minigan.core.errors import ArgumentError, brief
 from minigan.core.op import REGISTRY, Op
 from minigan.core.tensor import Tensor
+from minigan.devices.choice import Choice, choices
 from minigan.devices.emulator.device import Emulator
 from minigan.devices.launch.kernel import Launch, launches
-from minigan.devices.launch.variants import Choice, choices
 from minigan.ops.on_device import KERNELS
 
 

@@ -9,9 +9,9 @@ import pytest
 
 import minigan as mg
 from minigan.core.errors import ArgumentError, FileError
+from minigan.devices.choice import choices
 from minigan.devices.emulator.device import Emulator
 from minigan.devices.launch.kernel import launches
-from minigan.devices.launch.variants import choices
 
 
 @pytest.fixture

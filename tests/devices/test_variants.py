@@ -13,12 +13,13 @@ import minigan.ops  # enters the variants
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.tensor import Tensor
+from minigan.devices.choice import choices, use_kernels
 from minigan.devices.emulator.device import checking
 from minigan.devices.launch import matmul, variants
 from minigan.devices.launch.conv_problem import Problem as Conv
 from minigan.devices.launch.kernel import launches
 from minigan.devices.launch.matmul import Problem as Matmul
-from minigan.devices.launch.variants import REGISTRY, choices, choose, use_kernels
+from minigan.devices.launch.variants import REGISTRY, choose
 
 VARIANTS = [(operation, v.name) for operation, all_ in REGISTRY.items() for v in all_]
 EXACT = [

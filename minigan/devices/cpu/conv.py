@@ -1,31 +1,163 @@
-"""Convolution on the CPU: unfold the rows of windows, then a few matrix products.
+"""Convolution on the CPU: which algorithm computes a call.
 
-The idea. Keep the channels innermost in memory (NHWC; on the CPU strides are free, so tensors stay
-logically NCHW). Copy, for every row of the padded image and every output column, the kw x C values that
-a kernel row sees there, side by side: a matrix U. Kernel row i then meets the rows of U from i on,
+    thin       a side with up to 4 channels, as in a network's first and last layer
+    winograd   3 x 3 kernels at stride 1 in float32: a quarter of the multiplications, a little more
+    rounding direct     every other call, and every call that shall be exact
 
-    y = sum over i of U[rows i, i + s, ...] @ W_i          W_i: (kw C, O)
-
-so kh matrix products do all the work. A full unfolding (im2col) would copy kh kw times the image; this
-copies kw times. With a stride s, the rows of U are stored by their remainder modulo s, so that each
-product still reads consecutive rows.
-
-Cost: 2 N O C kh kw H' W' FLOPs in BLAS, which dominate once O is above some 16 channels; kw N C H W'
-values copied, and kh - 1 additions of the result.
+Each has a file of its own. A result of Winograd's that is not finite is computed again directly: where an
+infinity or NaN stands in the image, it would have spread over a tile.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from minigan.core.errors import ShapeError
 from minigan.devices import Array
+from minigan.devices.choice import Choice, asked_for, enter, is_exact, record
+from minigan.devices.cpu import direct, thin, winograd
 
 Pair = tuple[int, int]
 
-_UNFOLDED_BYTES = 4 << 20  # images are unfolded together up to this size, which a cache still holds
+
+class Call(NamedTuple):
+    """What the choice depends on: x (N, C, H, W), O channels of output, and the settings."""
+
+    n: int
+    c: int
+    h: int
+    w: int
+    o: int
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    groups: int
+    dtype: str
+    folds: bool = False  # a data gradient that is no convolution with the kernel turned round
+
+    @property
+    def out_size(self) -> Pair:
+        height, width = (
+            (size + 2 * p - d * (k - 1) - 1) // s + 1
+            for size, k, s, p, d in zip(
+                (self.h, self.w), self.kernel, self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return height, width
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+        }
+
+
+# ---------------------------------------------------------------------- the algorithms
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One way to convolve.
+
+    cannot  why it cannot compute a call; an empty text where it can
+    unwise  why another should, though this one could
+    """
+
+    name: str
+    cannot: Callable[[Call], str]
+    unwise: Callable[[Call], str]
+    exact: bool = True
+
+
+_FOLDS = (
+    "a data gradient with a stride, or with more padding than the kernel reaches, is for direct"
+)
+
+
+def _thin_cannot(call: Call) -> str:
+    if call.folds:
+        return _FOLDS
+    if call.groups > 1 or call.dilation != (1, 1):
+        return "it is for one group and no dilation"
+    return ""
+
+
+def _thin_unwise(call: Call) -> str:
+    if call.kernel == (1, 1):
+        return "a 1 x 1 kernel is one matrix product as it is"
+    if call.c <= 4 or (call.o <= 4 and call.stride == (1, 1)):
+        return ""
+    return "both sides have more than 4 channels"
+
+
+def _winograd_cannot(call: Call) -> str:
+    if call.folds:
+        return _FOLDS
+    if (call.kernel, call.stride, call.dilation, call.groups) != ((3, 3), (1, 1), (1, 1), 1):
+        return "it is for 3 x 3 kernels at stride 1, one group, no dilation"
+    return "" if call.dtype == "float32" else f"it computes in float32, not in {call.dtype}"
+
+
+def _winograd_unwise(call: Call) -> str:
+    if min(call.c, call.o) < 16:
+        return "with few channels its transforms take longer than its products"
+    if min(call.out_size) < winograd.OUTPUTS:
+        return "its tiles would be mostly empty"
+    return ""
+
+
+def _never(call: Call) -> str:
+    return ""
+
+
+ALGORITHMS = (
+    Algorithm("thin", _thin_cannot, _thin_unwise),
+    Algorithm("winograd", _winograd_cannot, _winograd_unwise, exact=False),
+    Algorithm("direct", _never, _never),
+)
+for _operation in ("conv2d", "conv2d_dx", "conv2d_dw"):
+    enter("cpu", _operation, [a.name for a in ALGORITHMS])
+
+
+def choose(operation: str, call: Call) -> Choice[Algorithm]:
+    """The algorithm asked for by `use_kernels`, or the first that can, is not unwise, and exact if need
+    be.
+
+    Raises ShapeError if the one asked for cannot.
+    """
+    choice = _by_shape(operation, call, asked_for("cpu", operation), is_exact())
+    record(choice)
+    return choice
+
+
+@lru_cache(maxsize=4096)
+def _by_shape(operation: str, call: Call, asked: str | None, exact: bool) -> Choice[Algorithm]:
+    if asked is None:
+        reasons = {
+            a.name: a.cannot(call)
+            or ("exact() forbids it" if exact and not a.exact else a.unwise(call))
+            for a in ALGORITHMS
+        }
+    else:
+        reasons = {a.name: f"{asked} is asked for" for a in ALGORITHMS}
+        reasons[asked] = next(a for a in ALGORITHMS if a.name == asked).cannot(call)
+        if reasons[asked]:
+            raise ShapeError(f"{operation}: {asked} cannot compute {call}: {reasons[asked]}")
+    taken = next(a for a in ALGORITHMS if not reasons[a.name])
+    others = {n: r or f"{taken.name} is preferred" for n, r in reasons.items() if n != taken.name}
+    return Choice(operation, taken, others)
+
+
+# ---------------------------------------------------------------------- the operations
 
 
 def conv2d(
@@ -38,26 +170,33 @@ def conv2d(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """minigan.ops.conv.conv2d; the result has its channels innermost in memory."""
-    n, c, h, w = x.shape
+    """minigan.ops.conv.conv2d; the result mostly has its channels innermost in memory."""
+    return _convolve("conv2d", x, weight, bias, stride, padding, dilation, groups)
+
+
+def _convolve(
+    operation: str,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
     o, _, kh, kw = weight.shape
-    out_h, out_w = _output_size((h, w), (kh, kw), stride, padding, dilation)
-    y = np.empty((n, out_h, out_w, o), np.result_type(x, weight))
-    for inputs, outputs in _channels_of_groups(c, o, groups):
-        taps = _kernel_rows(weight[outputs])
-        rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
-        for images in rows.chunks():
-            unfolded = rows.unfold(images)
-            target = y[images, :, :, outputs]
-            for i in range(kh):
-                product = np.matmul(rows.seen_by(unfolded, i, out_h), taps[i])
-                if i:
-                    target += product.reshape(target.shape)
-                else:
-                    target[...] = product.reshape(target.shape)
-    if bias is not None:
-        y += bias
-    return y.transpose(0, 3, 1, 2)
+    dtype = np.result_type(x, weight).name
+    n, c, h, w = x.shape
+    call = Call(n, c, h, w, o, (kh, kw), stride, padding, dilation, groups, dtype)
+    algorithm = choose(operation, call).taken.name
+    if algorithm == "thin":
+        return thin.conv2d(x, weight, bias, stride, padding, call.out_size)
+    if algorithm == "winograd":
+        try:
+            return winograd.conv2d(x, weight, bias, padding)
+        except FloatingPointError:
+            pass
+    return direct.conv2d(x, weight, bias, **call.settings)
 
 
 def conv2d_dw(
@@ -70,24 +209,19 @@ def conv2d_dw(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """minigan.ops.conv.conv2d_dw: U^T g for each kernel row, summed over the images in order."""
-    n, c = x.shape[:2]
-    o, out_h, out_w = grad.shape[1:]
-    kh, kw = kernel_size
-    g = _channels_last(grad).reshape(n, out_h * out_w, o)
-    dtype = np.result_type(x, grad)
-    dw = np.zeros((o, c // groups, kh, kw), dtype)
-    for inputs, outputs in _channels_of_groups(c, o, groups):
-        rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
-        width = outputs.stop - outputs.start
-        sums = np.zeros((kh, kw * (c // groups), width), dtype)
-        for images in rows.chunks():
-            unfolded = rows.unfold(images)
-            for i in range(kh):
-                seen = rows.seen_by(unfolded, i, out_h)
-                sums[i] += np.matmul(seen.transpose(0, 2, 1), g[images, :, outputs]).sum(axis=0)
-        dw[outputs] = sums.reshape(kh, kw, c // groups, width).transpose(3, 2, 0, 1)
-    return dw
+    """minigan.ops.conv.conv2d_dw."""
+    dtype = np.result_type(x, grad).name
+    (n, c, h, w), o = x.shape, grad.shape[1]
+    call = Call(n, c, h, w, o, kernel_size, stride, padding, dilation, groups, dtype)
+    algorithm = choose("conv2d_dw", call).taken.name
+    if algorithm == "thin":
+        return thin.conv2d_dw(x, grad, kernel_size, stride, padding, call.out_size)
+    if algorithm == "winograd":
+        try:
+            return winograd.conv2d_dw(x, grad, padding)
+        except FloatingPointError:
+            pass
+    return direct.conv2d_dw(x, grad, kernel_size=kernel_size, **call.settings)
 
 
 def conv2d_dx(
@@ -100,126 +234,21 @@ def conv2d_dx(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """minigan.ops.conv.conv2d_dx: a convolution with the flipped kernel, or a folding of g W^T."""
-    reach = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:], strict=True)]
-    border = [r - p for r, p in zip(reach, padding, strict=True)]
+    """minigan.ops.conv.conv2d_dx: at stride 1 a convolution with the kernel turned round."""
+    (kh, kw), (h, w) = weight.shape[2:], input_size
+    border = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
     if stride == (1, 1) and min(border) >= 0:
-        return conv2d(
-            grad,
-            _flipped(weight, groups),
-            stride=(1, 1),
-            padding=(border[0], border[1]),
-            dilation=dilation,
-            groups=groups,
-        )
-    return _fold(grad, weight, input_size, stride, padding, dilation, groups)
+        turned = _turned(weight, groups)
+        return _convolve("conv2d_dx", grad, turned, None, stride, border, dilation, groups)
+    n, o = grad.shape[:2]
+    dtype, c = np.result_type(grad, weight).name, weight.shape[1] * groups
+    call = Call(n, c, h, w, o, (kh, kw), stride, padding, dilation, groups, dtype, folds=True)
+    choose("conv2d_dx", call)
+    return direct.conv2d_dx(grad, weight, input_size=input_size, **call.settings)
 
 
-def _fold(
-    grad: Array,
-    weight: Array,
-    input_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """The adjoint of unfolding: every window's values are added where they came from."""
-    n, o, out_h, out_w = grad.shape
-    c, kh, kw = weight.shape[1:]
-    (h, w), (ph, pw), (sh, sw), (dh, dw) = input_size, padding, stride, dilation
-    g = _channels_last(grad).reshape(n, out_h * out_w, o)
-    padded_h = max(h + 2 * ph, (kh - 1) * dh + sh * out_h)
-    padded_w = max(w + 2 * pw, (kw - 1) * dw + sw * out_w)
-    x = np.zeros((n, padded_h, padded_w, groups * c), np.result_type(grad, weight))
-    for inputs, outputs in _channels_of_groups(groups * c, o, groups):
-        taps = _kernel_rows(weight[outputs])
-        for i in range(kh):
-            product = np.matmul(g[:, :, outputs], taps[i].T)
-            product = product.reshape(n, out_h, out_w, kw, c)
-            rows = slice(i * dh, i * dh + sh * out_h, sh)
-            for j in range(kw):
-                columns = slice(j * dw, j * dw + sw * out_w, sw)
-                x[:, rows, columns, inputs] += product[:, :, :, j]
-    return x[:, ph : ph + h, pw : pw + w].transpose(0, 3, 1, 2)
-
-
-# ---------------------------------------------------------------------- the rows of windows
-
-
-class _PaddedRows:
-    """Zero-padded images (N, H, W, C), whose kernel rows can be unfolded, some images at a time."""
-
-    def __init__(self, x: Array, kw: int, out_w: int, stride: Pair, padding: Pair, dilation: Pair):
-        n, c, h, w = x.shape
-        (ph, pw), (sh, sw), dw = padding, stride, dilation[1]
-        self.stride, self.dilation = stride, dilation
-        self.rows_per_phase = -(-(h + 2 * ph) // sh)
-        columns = max(w + 2 * pw, (kw - 1) * dw + sw * out_w)
-        if (sh, ph, pw) == (1, 0, 0) and columns == w:
-            self.padded = _channels_last(x)
-        else:
-            self.padded = np.zeros((n, self.rows_per_phase * sh, columns, c), x.dtype)
-            self.padded[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
-        self.kw, self.out_w = kw, out_w
-
-    def chunks(self) -> Iterator[slice]:
-        """The images in order, as many at a time as shall be unfolded together."""
-        n, h, _, c = self.padded.shape
-        each = h * self.out_w * self.kw * c * self.padded.itemsize
-        count = max(1, _UNFOLDED_BYTES // max(each, 1))
-        for first in range(0, n, count):
-            yield slice(first, min(first + count, n))
-
-    def unfold(self, images: slice) -> Array:
-        """U of these images: (N, sh, rows / sh, out_w, kw C), rows by remainder modulo the stride."""
-        p = self.padded[images]
-        n, _, _, c = p.shape
-        (sh, sw), q = self.stride, self.rows_per_phase
-        sn, sy, sx, sc = p.strides
-        windows = as_strided(
-            p,
-            (n, sh, q, self.out_w, self.kw, c),
-            (sn, sy, sh * sy, sw * sx, self.dilation[1] * sx, sc),
-            writeable=False,
-        )
-        return windows.reshape(n, sh, q, self.out_w, self.kw * c)  # copies unless kw is 1
-
-    def seen_by(self, unfolded: Array, i: int, out_h: int) -> Array:
-        """The rows of U that kernel row i meets: (N, out_h out_w, kw C)."""
-        first, phase = divmod(i * self.dilation[0], self.stride[0])
-        rows = unfolded[:, phase, first : first + out_h]
-        return rows.reshape(len(rows), out_h * self.out_w, -1)
-
-
-def _kernel_rows(weight: Array) -> Array:
-    """weight (O, C, kh, kw) as one matrix for each kernel row: (kh, kw C, O)."""
-    o, c, kh, kw = weight.shape
-    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(kh, kw * c, o)
-
-
-def _flipped(weight: Array, groups: int) -> Array:
+def _turned(weight: Array, groups: int) -> Array:
     """The kernel of the adjoint at stride 1: rotated by 180 degrees, inputs and outputs exchanged."""
     o, c, kh, kw = weight.shape
     grouped = weight.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
     return grouped.transpose(0, 2, 1, 3, 4).reshape(groups * c, o // groups, kh, kw)
-
-
-def _channels_of_groups(c: int, o: int, groups: int) -> list[tuple[slice, slice]]:
-    """For each group, its slice of the input channels and of the output channels."""
-    ci, co = c // groups, o // groups
-    return [(slice(k * ci, k * ci + ci), slice(k * co, k * co + co)) for k in range(groups)]
-
-
-def _channels_last(x: Array) -> Array:
-    """(N, C, H, W) as a contiguous (N, H, W, C); no copy if it already lies so in memory."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-
-
-def _output_size(
-    size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> list[int]:
-    return [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ]

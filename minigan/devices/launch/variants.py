@@ -1,4 +1,4 @@
-"""Operations that can be computed in several ways: the variants there are, and which of them is taken.
+"""Operations for which there are several kernels: the variants there are, and which of them is taken.
 
 The choice depends on the shapes alone, so that the same program gives the same bits. `use_kernels` and
 `tune_kernels` overrule it, and `choose` tells what would be taken, and why the others would not.
@@ -6,17 +6,16 @@ The choice depends on the shapes alone, so that the same program gives the same 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.errors import ShapeError
 from minigan.devices.capture import is_capturing
+from minigan.devices.choice import Choice, asked_for, enter, record
 from minigan.devices.launch.kernel import Device, Kernel, launch
 from minigan.devices.launch.tuning import Tuning, active
 
@@ -83,15 +82,6 @@ class Variant:
         return self.cannot(problem)
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Which variant is taken for a problem, and why each of the others is not."""
-
-    operation: str
-    taken: Variant
-    others: Mapping[str, str]
-
-
 # ---------------------------------------------------------------------- why a variant would be unwise
 
 # Of an H100: a fixed number, so that a program takes the same kernels everywhere.
@@ -121,42 +111,13 @@ def rounds(problem: Any) -> str:
 # ---------------------------------------------------------------------- the choice
 
 
-class _Forced(threading.local):
-    """The variants that this thread has asked for, by operation."""
-
-    names: Mapping[str, str] = {}
-
-
-_forced = _Forced()
 REGISTRY: dict[str, Sequence[Variant]] = {}  # by operation, in order of preference
 
 
 def register(operation: str, *variants: Variant) -> None:
     """Enter the variants of an operation, those to be preferred first."""
     REGISTRY[operation] = variants
-
-
-@contextmanager
-def use_kernels(**names: str) -> Iterator[None]:
-    """Inside the block, take these variants, as in `use_kernels(conv2d="v1_naive")`.
-
-    Raises ArgumentError for a name that does not exist; a call whose shape the variant cannot do raises
-    ShapeError.
-    """
-    for operation, name in names.items():
-        if operation not in REGISTRY:
-            known = ", ".join(sorted(REGISTRY))
-            raise ArgumentError(
-                f"use_kernels: {operation} has no variants; those that have: {known}"
-            )
-        if name not in [v.name for v in REGISTRY[operation]]:
-            known = ", ".join(v.name for v in REGISTRY[operation])
-            raise ArgumentError(f"use_kernels: {operation} has no variant {name!r}; it has {known}")
-    before, _forced.names = _forced.names, {**_forced.names, **names}
-    try:
-        yield
-    finally:
-        _forced.names = before
+    enter("launch", operation, [v.name for v in variants])
 
 
 def choose(
@@ -165,28 +126,27 @@ def choose(
     device: Device,
     dtype: np.dtype,
     attempt: Callable[[Variant], None] | None = None,
-) -> Choice:
+) -> Choice[Variant]:
     """The variant to take: the one asked for, or the first that can and is not unwise.
 
     Inside `tune_kernels` it is the fastest, by `attempt`, which runs a variant. Raises ShapeError where
     there is none.
     """
-    forced = _forced.names.get(operation)
+    forced = asked_for("launch", operation)
     choice = _by_shape(operation, problem, forced, device.capability, dtype)
     tuning = active()
     # (A device without a description is one that only rehearses: mg.which_kernel.)
     measurable = device.description if tuning is not None and not is_capturing() else ""
     if tuning is not None and attempt is not None and forced is None and measurable:
         choice = _measured(tuning, choice, problem, device, dtype, attempt)
-    if _observed.choices is not None:
-        _observed.choices.append(choice)
+    record(choice)
     return choice
 
 
 @lru_cache(maxsize=4096)
 def _by_shape(
     operation: str, problem: Any, forced: str | None, capability: int, dtype: np.dtype
-) -> Choice:
+) -> Choice[Variant]:
     """The variant asked for, or the first that can and is not unwise."""
     variants = REGISTRY[operation]
     if forced is None:
@@ -207,12 +167,12 @@ def _by_shape(
 
 def _measured(
     tuning: Tuning,
-    choice: Choice,
+    choice: Choice[Variant],
     problem: Any,
     device: Device,
     dtype: np.dtype,
     attempt: Callable[[Variant], None],
-) -> Choice:
+) -> Choice[Variant]:
     """The fastest of the variants that can, and that round as the one which would be chosen."""
     able = [
         v
@@ -230,22 +190,3 @@ def _measured(
     }
     others.pop(best, None)
     return Choice(choice.operation, taken, others)
-
-
-class _Observed(threading.local):
-    """What this thread records of its choices."""
-
-    choices: list[Choice] | None = None
-
-
-_observed = _Observed()
-
-
-@contextmanager
-def choices() -> Iterator[list[Choice]]:
-    """A list that is filled with the choices of this thread inside the block."""
-    before, _observed.choices = _observed.choices, []
-    try:
-        yield _observed.choices
-    finally:
-        _observed.choices = before
