@@ -150,54 +150,58 @@ def _closing(text: str, start: int) -> int:
     return len(text)
 
 
-# (file, operator, line) of mutants that compute the same, and why.
+_RECTIFIED = "__device__ __forceinline__ REAL rectified(REAL y, bool relu)"
+_TILES = "for (long long first = static_cast<long long>(blockIdx.x) * tile;"
+_STEP = "my_step = operand.step(k0 + mine);"
+_PASSED = "(tiles, a, b, bias, c, g); \\"
+_LAYOUT = "it decides only which thread loads what; the strides say where"
+
+# Mutants that compute the same: the file, the line as the mutant has it, and why.
 EQUIVALENT = {
-    ("functions.cu", "< becomes <=", "y[i] = x < low ? low : x > high ? high : x;"): (
-        "where x == low, both give low"
+    (
+        "functions.cu",
+        "y[i] = x <= low ? low : x > high ? high : x;",
+    ): "where x == low, both give low",
+    ("functions.cu", "REAL e = exp(x <= 0 ? x : -x);"): "exp(-0) is exp(0)",
+    ("norm.cu", f"{_RECTIFIED} {{ return relu && y <= 0 ? REAL(0) : y; }}"): (
+        "where y is 0, both give 0"
     ),
-    ("resize.cu", "< becomes <=", "return at < 0 ? 0 : at < last ? at : last;"): (
-        "where the two are equal, it gives either"
-    ),
+    ("resize.cu", "return at <= 0 ? 0 : at < last ? at : last;"): "where at is 0, both give 0",
     (
         "resize.cu",
-        "< becomes <=",
-        "return distance < unit ? REAL(unit - distance) / REAL(unit) : REAL(0);",
-    ): "where distance == unit, the first is 0 as well",
-    (
-        "random.cu",
-        "< becomes <=",
-        "for (long long first = static_cast<long long>(blockIdx.x) * tile; first < count; "
-        "first += gridDim.x * tile) {",
-    ): "one more round, in which first + i < count holds for no thread",
-    (
-        "conv2d_dw_thin.cu",
-        "< becomes <=",
-        "for (int q0 = 0; q0 < v.out_width; q0 += columns) {",
-    ): "one more round, in which all pixels are outside and count as zero",
+        "return at < 0 ? 0 : at <= last ? at : last;",
+    ): "where at == last, it gives either",
+    ("resize.cu", "if (distance <= 0) distance = -distance;"): "-0 is 0",
+    ("resize.cu", "return distance <= unit ? REAL(unit - distance) / REAL(unit) : REAL(0);"): (
+        "where distance == unit, the first is 0 as well"
+    ),
+    ("random.cu", f"{_TILES} first <= count; first += gridDim.x * tile) {{"): (
+        "one more round, in which first + i < count holds for no thread"
+    ),
+    ("conv2d_dw_thin.cu", "for (int q0 = 0; q0 <= v.out_width; q0 += columns) {"): (
+        "one more round, in which all pixels are outside and count as zero"
+    ),
+    ("pipeline.cuh", f"if (Operand::k_is_inner && k0 + mine <= k_end) {_STEP}"): (
+        "one step more is computed, for a k that no copy takes"
+    ),
+    ("pipeline.cuh", f"if (true) {_STEP}"): "a step is computed for a k that no copy takes",
+    ("pipeline.cuh", "if (first + i <= count && k0 + k < k_end)"): (
+        "the line after the last is the last again (my_line), and its products are not stored"
+    ),
+    ("pipeline.cuh", "if (k0 + block_k <= k_end) {"): (
+        "one more tile is begun, of zeros that nobody computes with"
+    ),
+    ("matmul.cuh", f"if (true) matmul<Algorithm, true, true>{_PASSED}"): _LAYOUT,
+    ("matmul.cuh", f"else if (true) matmul<Algorithm, true, false>{_PASSED}"): _LAYOUT,
+    ("matmul.cuh", f"else if (true) matmul<Algorithm, false, true>{_PASSED}"): _LAYOUT,
 }
-
-
-EQUIVALENT[
-    "pipeline.cuh",
-    "< becomes <=",
-    "if (Operand::k_is_inner && k0 + mine < k_end) my_step = operand.step(k0 + mine);",
-] = "one step more is computed, for a k that no copy takes"
-EQUIVALENT["pipeline.cuh", "< becomes <=", "if (k0 + block_k < k_end) {"] = (
-    "one more tile is begun, of zeros that nobody computes with"
-)
-_LAYOUT = "it decides only which thread loads what; the strides say where"
-for _line in (
-    "if (a_k_inner && b_k_inner) matmul<Algorithm, true, true>(tiles, a, b, bias, c, g); \\",
-    "else if (a_k_inner) matmul<Algorithm, true, false>(tiles, a, b, bias, c, g); \\",
-    "else if (b_k_inner) matmul<Algorithm, false, true>(tiles, a, b, bias, c, g); \\",
-):
-    EQUIVALENT["matmul.cuh", "guard dropped", _line] = _LAYOUT
 
 
 def why_equivalent(mutant: Mutant) -> str | None:
     """The reason, if this mutant is known to compute the same."""
-    lines = (kernels_folder() / mutant.file).read_text().splitlines()
-    return EQUIVALENT.get((mutant.file, mutant.operator, lines[mutant.line - 1].strip()))
+    source = (kernels_folder() / mutant.file).read_text()
+    mutated = source[: mutant.offset] + mutant.new + source[mutant.offset + len(mutant.old) :]
+    return EQUIVALENT.get((mutant.file, mutated.splitlines()[mutant.line - 1].strip()))
 
 
 def drawn(count: int, seed: int) -> list[Mutant]:

@@ -21,6 +21,7 @@ from minigan.core.engine import grad
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import enable_grad, mode, set_grad_enabled
 from minigan.core.tensor import Array, Tensor
+from minigan.devices.choice import following, wishes
 
 
 @contextmanager
@@ -59,19 +60,19 @@ class Workers:
     def map(self, function: Callable[..., object], *items: Sequence[object]) -> list:
         """function(*one of each) for all of them, at the same time; results in order.
 
-        The caller's gradient mode and np.errstate hold in the threads too. When calls fail, the
-        first of them in order raises here, once no call runs any more; those that had not begun are
-        dropped.
+        The caller's gradient mode, np.errstate, `use_kernels` and `exact` hold in the threads too. When
+        calls fail, the first of them in order raises here, once no call runs any more; those that had
+        not begun are dropped.
         """
         calls = list(zip(*items, strict=True))
         if getattr(self._thread, "is_ours", False):
             # Called from inside a call: waiting here for a free thread could be waiting for ever.
             return [function(*call) for call in calls]
-        recording = mode.recording
+        recording, asked = mode.recording, wishes()
 
         def run(*arguments: object) -> object:
             self._thread.is_ours = True
-            with set_grad_enabled(recording):
+            with set_grad_enabled(recording), following(asked):
                 return function(*arguments)
 
         # NumPy keeps errstate in a context variable; a context runs in one thread at a time.

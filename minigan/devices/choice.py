@@ -10,9 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from minigan.core.errors import ArgumentError
@@ -40,9 +38,39 @@ class Choice(Generic[W]):
 # ---------------------------------------------------------------------- what was asked for
 
 _NAMES: dict[str, dict[str, tuple[str, ...]]] = {}  # by operation, then by who has them
-_NOTHING: Mapping[str, str] = MappingProxyType({})
-_asked: ContextVar[Mapping[str, str]] = ContextVar("use_kernels", default=_NOTHING)
-_exact: ContextVar[bool] = ContextVar("exact", default=False)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What `use_kernels` and `exact` ask for."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    exact: bool = False
+
+
+class _Here(threading.local):
+    """Of this thread."""
+
+    wishes = Wishes()
+    choices: list[Choice] | None = None
+
+
+_here = _Here()
+
+
+def wishes() -> Wishes:
+    """What is asked for on this thread."""
+    return _here.wishes
+
+
+@contextmanager
+def following(new: Wishes) -> Iterator[None]:
+    """Ask for this inside the block: how one thread takes over the wishes of another."""
+    before, _here.wishes = _here.wishes, new
+    try:
+        yield
+    finally:
+        _here.wishes = before
 
 
 def enter(owner: str, operation: str, names: Sequence[str]) -> None:
@@ -69,16 +97,13 @@ def use_kernels(**names: str) -> Iterator[None]:
             raise ArgumentError(
                 f"use_kernels: {operation} has no variant {name!r}; it has {', '.join(known)}"
             )
-    token = _asked.set({**_asked.get(), **names})
-    try:
+    with following(replace(wishes(), names={**wishes().names, **names})):
         yield
-    finally:
-        _asked.reset(token)
 
 
 def asked_for(owner: str, operation: str) -> str | None:
     """The name that `use_kernels` gave, if it is one of the owner's."""
-    name = _asked.get().get(operation)
+    name = wishes().names.get(operation)
     return name if name in _NAMES[operation][owner] else None
 
 
@@ -88,41 +113,24 @@ def exact(wanted: bool = True) -> Iterator[None]:
 
     On the CPU, that is Winograd's: some 3.5 times the rounding of a direct convolution in float32.
     """
-    token = _exact.set(wanted)
-    try:
+    with following(replace(wishes(), exact=wanted)):
         yield
-    finally:
-        _exact.reset(token)
-
-
-def is_exact() -> bool:
-    """Whether this is inside `exact()`."""
-    return _exact.get()
 
 
 # ---------------------------------------------------------------------- what was taken
 
 
-class _Observed(threading.local):
-    """What this thread records of its choices."""
-
-    choices: list[Choice] | None = None
-
-
-_observed = _Observed()
-
-
 @contextmanager
 def choices() -> Iterator[list[Choice]]:
     """A list that is filled with the choices of this thread inside the block."""
-    before, _observed.choices = _observed.choices, []
+    before, _here.choices = _here.choices, []
     try:
-        yield _observed.choices
+        yield _here.choices
     finally:
-        _observed.choices = before
+        _here.choices = before
 
 
 def record(choice: Choice) -> None:
     """Tell whoever watches this thread's choices."""
-    if _observed.choices is not None:
-        _observed.choices.append(choice)
+    if _here.choices is not None:
+        _here.choices.append(choice)

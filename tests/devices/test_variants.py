@@ -171,7 +171,7 @@ def test_the_checker_finds_nothing_over_several_tiles_each_way(operation, name):
     if operation == "matmul":
         function, arrays, how = MATMUL, (numbers(0, 70, 50), numbers(1, 50, 70)), {}
     else:
-        outputs, kernel = (3, 7) if name == "v7_thin" else (20, 3)
+        outputs, kernel = {"v7_thin": (3 if operation == "conv2d_dw" else 20, 7)}.get(name, (20, 3))
         x, weight = numbers(0, 2, 6, 9, 11), numbers(1, outputs, 6, kernel, kernel)
         how = {"stride": (1, 1), "padding": (1, 2), "dilation": (1, 1), "groups": 1}
         function, arrays, how = call_of(operation, x, weight, how)

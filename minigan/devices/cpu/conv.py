@@ -19,7 +19,7 @@ import numpy as np
 
 from minigan.core.errors import ShapeError
 from minigan.devices import Array
-from minigan.devices.choice import Choice, asked_for, enter, is_exact, record
+from minigan.devices.choice import Choice, asked_for, enter, record, wishes
 from minigan.devices.cpu import direct, thin, winograd
 
 Pair = tuple[int, int]
@@ -134,7 +134,7 @@ def choose(operation: str, call: Call) -> Choice[Algorithm]:
 
     Raises ShapeError if the one asked for cannot.
     """
-    choice = _by_shape(operation, call, asked_for("cpu", operation), is_exact())
+    choice = _by_shape(operation, call, asked_for("cpu", operation), wishes().exact)
     record(choice)
     return choice
 

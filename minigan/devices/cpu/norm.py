@@ -1,10 +1,20 @@
-"""Normalisation on the CPU, fused: the statistics once, and few passes over the data."""
+"""Normalisation on the CPU, fused: the statistics once, and few passes over the data.
+
+Where the channels lie innermost in memory, an image is a matrix (pixels, channels), and one after the
+other is normalised while the cache holds it. Its column sums are products with a row of ones, which BLAS
+computes at the speed of memory.
+
+Cost for each element: forward, 1 value read and 1 written as memory sees it (the other passes meet the
+cache) and some 7 FLOPs; backward, 2 read and 1 written and some 12 FLOPs. The limit is the bandwidth.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from minigan.devices import Array
+from minigan.devices.cpu.layout import channels_last, column_sums
+from minigan.devices.cpu.select import kept_where
 
 Axes = tuple[int, ...]
 
@@ -14,6 +24,9 @@ def normalize(x: Array, axis: Axes, eps: float, relu: bool = False) -> tuple[Arr
 
     The variance is taken of the centred values: E[x^2] - m^2 would cancel.
     """
+    groups = _pixels_by_channels(x, axis)
+    if groups is not None:
+        return _normalize_columns(x, groups, axis, eps, relu)
     m = _mean(x, axis)
     y = x - m
     r = 1 / np.sqrt(_mean(np.square(y), axis) + x.dtype.type(eps))
@@ -27,10 +40,13 @@ def normalize_grad(
     grad: Array, x: Array, m: Array, r: Array, axis: Axes, relu: bool = False
 ) -> Array:
     """minigan.ops.norm.normalize_grad: r (g - mean(g) - xhat mean(g xhat))."""
+    groups = _pixels_by_channels(x, axis)
+    if groups is not None and grad.dtype == x.dtype:
+        return _normalize_columns_grad(grad, x, groups, m, r, relu)
     xhat = x - m
     xhat *= r
     if relu:
-        grad = grad * (xhat > 0)
+        grad = kept_where(xhat > 0, grad)
     g_mean, g_xhat = _mean(grad, axis), _mean(grad * xhat, axis)
     xhat *= -g_xhat
     xhat += grad
@@ -46,3 +62,63 @@ def _mean(x: Array, axis: Axes) -> Array:
     float32 would lose digits to that.
     """
     return x.mean(axis=axis, keepdims=True, dtype=np.float64).astype(x.dtype, copy=False)
+
+
+# ---------------------------------------------------------------------- channels innermost
+
+
+def _pixels_by_channels(x: Array, axis: Axes) -> Array | None:
+    """A view (groups, pixels, C) of what shares statistics in columns; None for other layouts or axes."""
+    last = channels_last(x)
+    if last is None:
+        return None
+    n, h, w, c = last.shape
+    shapes = {(2, 3): (n, h * w, c), (0, 2, 3): (1, n * h * w, c)}
+    return last.reshape(shapes[axis]) if axis in shapes else None
+
+
+def _normalize_columns(
+    x: Array, groups: Array, axis: Axes, eps: float, relu: bool
+) -> tuple[Array, Array, Array]:
+    count, pixels, c = groups.shape
+    y = np.empty_like(groups)
+    m, r = np.empty((count, c), x.dtype), np.empty((count, c), x.dtype)
+    squares = np.empty((pixels, c), x.dtype)
+    for i, (source, target) in enumerate(zip(groups, y, strict=True)):
+        m[i] = column_sums(source) / pixels
+        np.subtract(source, m[i], out=target)
+        np.square(target, out=squares)
+        r[i] = 1 / np.sqrt(column_sums(squares) / pixels + eps)
+        target *= r[i]
+        if relu:
+            np.maximum(target, 0, out=target)
+    shape = tuple(1 if a in axis else size for a, size in enumerate(x.shape))
+    return _as_image(y, x), m.reshape(shape), r.reshape(shape)
+
+
+def _normalize_columns_grad(
+    grad: Array, x: Array, groups: Array, m: Array, r: Array, relu: bool
+) -> Array:
+    """With xc = x - m: r g - r mean(g) - xc r^3 mean(g xc)."""
+    count, pixels, c = groups.shape
+    g = np.ascontiguousarray(grad.transpose(0, 2, 3, 1)).reshape(groups.shape)
+    means, scales = m.reshape(count, c), r.reshape(count, c)
+    dx = np.empty_like(groups)
+    centred = np.empty((pixels, c), x.dtype)
+    for i in range(count):
+        target, scale = dx[i], scales[i]
+        np.subtract(groups[i], means[i], out=centred)
+        part = kept_where(centred > 0, g[i]) if relu else g[i]
+        g_mean = column_sums(part) / pixels
+        np.multiply(part, centred, out=target)
+        g_centred = column_sums(target) / pixels
+        np.multiply(part, scale, out=target)
+        centred *= (scale**3 * g_centred).astype(x.dtype)
+        target -= centred
+        target -= (scale * g_mean).astype(x.dtype)
+    return _as_image(dx, x)
+
+
+def _as_image(groups: Array, like: Array) -> Array:
+    n, c, h, w = like.shape
+    return groups.reshape(n, h, w, c).transpose(0, 3, 1, 2)
