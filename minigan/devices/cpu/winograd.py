@@ -7,28 +7,24 @@ multiplication. Transposed, that multiplication becomes a filter:
 
     y = A^T [(G g) * (B^T d)]        d: 6 inputs, g: 3 taps, y: 4 outputs; * elementwise
 
-In two dimensions each tile of 6 x 6 inputs gives 4 x 4 outputs by 36 multiplications instead of 144,
-and its transforms are Kronecker products of the three matrices with themselves. Over channels the
-elementwise product becomes 36 matrix products, one for each of the 36 values, and these are nearly all
-the work:
+In two dimensions each tile of 6 x 6 inputs gives 4 x 4 outputs by 36 multiplications instead of 144; the
+transforms are applied along one axis, then along the other. Over channels the elementwise product
+becomes 36 matrix products, one for each of the 36 values, and these are most of the work:
 
-    V = (B x B)^T d      36 x 36 times 36 x (tiles C)       the tiles of the image
-    U = (G x G) g        36 x 9  times  9 x (C O)           the kernel
-    M = V U              36 products (tiles, C) (C, O)
-    y = (A x A)^T M      16 x 36 times 36 x (tiles O)
+    V = B^T d B        for each tile of the image and each channel
+    U = G g G^T        for each pair of channels
+    M = V U            36 products (tiles, C) (C, O)
+    y = A^T M A        for each tile and each output channel
 
-and the weight gradient is the same read from the other end: dw = (G x G)^T sum over tiles of V ((A x A)
-g).
+The weight gradient is the same read from the other end: dw = G^T [sum over tiles of V (A g A^T)] G.
 
-Which points? Textbooks take 0, 1, -1, 2, -2 and infinity, so that the transforms are cheap sums of few
-terms. Here they are dense matrices for BLAS anyway, and the points can be those that round least: c,
--c, 1 / c, -1 / c (Alam et al. 2022) with c = sqrt(1/2) are five times as accurate. What remains is
-about 3.5 times the rounding of the direct form (tests/devices/cpu/test_conv.py), so `mg.exact()` and
-float64 never come here.
+Which points? Textbooks take 0, 1, -1, 2, -2 and infinity, so that the transforms are sums of few terms.
+Here they are matrices for BLAS anyway, and the points can be those that round least: c, -c, 1 / c and
+-1 / c (Alam et al. 2022), with c = sqrt(1/2), are five times as accurate. What remains is some 3.5 times
+the rounding of the direct form, so `mg.exact()` and float64 never come here.
 
-Cost: 2 * 36 / 16 N H W C O FLOPs for the products, a quarter of the direct form's, and 2 * 36 * 36 / 16
-N H W (C + O / 2) for the transforms. The image's tiles, 2.25 times its size, pass through the cache
-once.
+Cost: 2 * 36 / 16 N H W C O FLOPs for the products, a quarter of the direct form's, and some
+60 N H W (C + O) for the transforms. The image's tiles, 2.25 times its size, pass through the cache.
 """
 
 from __future__ import annotations
@@ -53,22 +49,21 @@ _CHUNK_TILES = 32  # at least so many, or the products are too thin for BLAS
 _COLUMNS = 1024  # of a transform at a time: its operands then stay in the cache
 
 
-class Matrices(NamedTuple):
-    """The three transforms in two dimensions."""
+class Transforms(NamedTuple):
+    """Along one axis."""
 
-    at: Array  # (16, 36): (A x A)^T
-    g: Array  # (36, 9): G x G
-    bt: Array  # (36, 36): (B x B)^T
+    at: Array  # A^T (4, 6): values of the product -> outputs
+    g: Array  # G (6, 3): taps -> values
+    bt: Array  # B^T (6, 6): inputs -> values
 
 
 @cache
-def matrices() -> Matrices:
-    """The transforms for the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, in float32.
+def transforms() -> Transforms:
+    """For the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, in float32.
 
     A polynomial of `size` coefficients is evaluated at all points by E(size): the powers of each point,
     and at infinity the highest coefficient. A product of polynomials with 4 and 3 coefficients is
-    E(6)^-1 [(E(4) a) * (E(3) g)]; the filter is the transpose of that in a (Lavin & Gray 2016; Winograd
-    1980).
+    E(6)^-1 [(E(4) a) * (E(3) g)]; the filter is the transpose of that in a.
     """
     c = np.sqrt(0.5)
     points = np.array([0, c, -c, 1 / c, -1 / c])
@@ -77,8 +72,8 @@ def matrices() -> Matrices:
         finite = points[:, None] ** np.arange(size)
         return np.vstack([finite, np.eye(size)[-1]])
 
-    one_axis = evaluation(OUTPUTS).T, evaluation(TAPS), np.linalg.inv(evaluation(INPUTS)).T
-    return Matrices(*(np.kron(m, m).astype(np.float32) for m in one_axis))
+    matrices = evaluation(OUTPUTS).T, evaluation(TAPS), np.linalg.inv(evaluation(INPUTS)).T
+    return Transforms(*(m.astype(np.float32) for m in matrices))
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
@@ -87,7 +82,6 @@ def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
     Raises FloatingPointError where a result is not finite, here and in conv2d_dw: an infinity or NaN
     would have spread over its whole tile.
     """
-    at = matrices().at
     kernel = _transformed_kernel(weight)
     tiles = _Tiles(x, padding)
     out_h, out_w = tiles.out_size
@@ -96,24 +90,25 @@ def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
     for chunk in tiles.chunks(max(weight.shape[:2])):
         v = tiles.transformed(chunk)
         products = np.matmul(v, kernel)
-        result = _finite(_times(at, products.reshape(VALUES, -1)))
+        result = _finite(_along_both(transforms().at, products.reshape(INPUTS, INPUTS, -1)))
         _spread(result, y[chunk.images, chunk.pixel_rows], bias)
     return y[:, :out_h, :out_w].transpose(0, 3, 1, 2)
 
 
 def conv2d_dw(x: Array, grad: Array, padding: Pair) -> Array:
     """x (N, C, H, W), grad (N, O, H', W') -> the gradient (O, C, 3, 3) of the weight, float32."""
-    at, g, _ = matrices()
+    at, g, _ = transforms()
     tiles = _Tiles(x, padding)
     c, o = x.shape[1], grad.shape[1]
     whole = _whole_tiles(grad, tiles)
     total = np.zeros((VALUES, o, c), np.float32)
     for chunk in tiles.chunks(max(c, o)):
         v = tiles.transformed(chunk)
-        q = _times(np.ascontiguousarray(at.T), _gathered(whole[chunk.images, chunk.pixel_rows]))
+        q = _along_both(at.T, _gathered(whole[chunk.images, chunk.pixel_rows]))
         total += np.matmul(q.reshape(VALUES, -1, o).transpose(0, 2, 1), v)
     _finite(total)
-    return np.matmul(total.reshape(VALUES, -1).T, g).reshape(o, c, TAPS, TAPS)
+    # Both axes at once: the result then lies in memory as weights do.
+    return np.matmul(total.reshape(VALUES, -1).T, np.kron(g, g)).reshape(o, c, TAPS, TAPS)
 
 
 # ---------------------------------------------------------------------- the image's tiles
@@ -167,7 +162,8 @@ class _Tiles:
             (sy, sx, sn, OUTPUTS * sy, OUTPUTS * sx, sc),
             writeable=False,
         )
-        return _times(matrices().bt, windows.reshape(VALUES, -1)).reshape(VALUES, -1, c)
+        tiles = windows.reshape(INPUTS, INPUTS, -1)
+        return _along_both(transforms().bt, tiles).reshape(VALUES, -1, c)
 
 
 def _whole_tiles(grad: Array, tiles: _Tiles) -> Array:
@@ -187,15 +183,15 @@ def _whole_tiles(grad: Array, tiles: _Tiles) -> Array:
 def _transformed_kernel(weight: Array) -> Array:
     """U: (36, C, O)."""
     o, c = weight.shape[:2]
-    taps = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(TAPS * TAPS, c * o)
-    return _times(matrices().g, taps).reshape(VALUES, c, o)
+    taps = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(TAPS, TAPS, c * o)
+    return _along_both(transforms().g, taps).reshape(VALUES, c, o)
 
 
 def _gathered(image: Array) -> Array:
-    """(N, 4 rows, 4 across, O) -> (16, N rows across O): the pixels of each tile."""
+    """(N, 4 rows, 4 across, O) -> (4, 4, N rows across O): the pixels of each tile."""
     n, h, w, o = image.shape
     split = image.reshape(n, h // OUTPUTS, OUTPUTS, w // OUTPUTS, OUTPUTS, o)
-    return split.transpose(2, 4, 0, 1, 3, 5).reshape(OUTPUTS * OUTPUTS, -1)
+    return split.transpose(2, 4, 0, 1, 3, 5).reshape(OUTPUTS, OUTPUTS, -1)
 
 
 def _spread(result: Array, image: Array, bias: Array | None) -> None:
@@ -217,15 +213,24 @@ def _finite(result: Array) -> Array:
     return result
 
 
-def _times(matrix: Array, columns: Array) -> Array:
-    """matrix @ columns, for a small matrix and a great many columns: some of them at a time."""
-    out = np.empty((len(matrix), columns.shape[1]), np.float32)
-    whole = columns.shape[1] // _COLUMNS * _COLUMNS
+def _along_both(matrix: Array, tiles: Array) -> Array:
+    """matrix along the first axis of (p, p, columns), then along the second: (q, q, columns)."""
+    q, p = matrix.shape
+    half = _times(matrix, tiles.reshape(1, p, -1)).reshape(q, p, -1)
+    return _times(matrix, half)
+
+
+def _times(matrix: Array, stack: Array) -> Array:
+    """matrix (q, p) @ each of stack (n, p, columns), some columns at a time."""
+    n, _, columns = stack.shape
+    out = np.empty((n, len(matrix), columns), np.float32)
+    whole = columns // _COLUMNS * _COLUMNS
     if whole:
         parts = [
-            a[:, :whole].reshape(len(a), -1, _COLUMNS).transpose(1, 0, 2) for a in (columns, out)
+            a[:, :, :whole].reshape(n, a.shape[1], -1, _COLUMNS).transpose(0, 2, 1, 3)
+            for a in (stack, out)
         ]
         np.matmul(matrix, parts[0], out=parts[1])
-    if whole < columns.shape[1]:
-        np.matmul(matrix, columns[:, whole:], out=out[:, whole:])
+    if whole < columns:
+        np.matmul(matrix, stack[:, :, whole:], out=out[:, :, whole:])
     return out
