@@ -13,7 +13,9 @@ from minigan.core.tensor import Array, Axis, Shape
 
 def is_integer(value: object) -> TypeGuard[int]:
     """Whether `value` is one whole number, Python's or NumPy's."""
-    return isinstance(value, int | np.integer)
+    return type(value) is int or isinstance(
+        value, int | np.integer
+    )  # the first is ten times faster
 
 
 def number(operation: str, name: str, value: Any) -> float:
@@ -40,9 +42,10 @@ def pair(
     """One integer for both axes, or (vertical, horizontal), each no smaller than `at_least`."""
     both = (value, value) if is_integer(value) else value
     if (
-        not isinstance(both, Sequence)
+        not isinstance(both, tuple | Sequence)
         or len(both) != 2
-        or any(not is_integer(n) or n < at_least for n in both)
+        or not (is_integer(both[0]) and is_integer(both[1]))
+        or min(both) < at_least
     ):
         raise ArgumentError(
             f"{operation}: {name} is {brief(value)}; it needs one or two integers of at least "

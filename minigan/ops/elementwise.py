@@ -12,6 +12,7 @@ import numpy as np
 
 from minigan.core.op import op
 from minigan.core.tensor import Array, Tensor, as_dtype
+from minigan.devices.cpu import rectify
 from minigan.devices.cpu.select import kept_where, one_or
 from minigan.ops.checks import number
 
@@ -160,7 +161,7 @@ abs.vjps(x=lambda g, x: g * sign(x))
 @elementwise
 def relu(x: Array) -> Array:
     """Rectifier max(0, x); its derivative at 0 is 0, and NaN stays NaN."""
-    return np.maximum(x, 0)
+    return rectify.relu(x)
 
 
 relu.vjps(x=lambda g, out: relu_grad(g, out))

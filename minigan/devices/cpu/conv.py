@@ -104,6 +104,8 @@ def _winograd_cannot(call: Call) -> str:
         return _FOLDS
     if (call.kernel, call.stride, call.dilation, call.groups) != ((3, 3), (1, 1), (1, 1), 1):
         return "it is for 3 x 3 kernels at stride 1, one group, no dilation"
+    if call.n == 0:
+        return "there is no image"
     return "" if call.dtype == "float32" else f"it computes in float32, not in {call.dtype}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from minigan.devices import Array
@@ -27,13 +29,20 @@ def flat(x: Array) -> Array | None:
 
 
 def column_sums(rows: Array) -> Array:
-    """The sum over the first axis of (rows, columns), in float64.
+    """The sums over the middle axis of (n, rows, columns), which stays as size 1, in float64.
 
     Blocks of rows are summed by BLAS, many times faster than by NumPy's reduction; their sums are added
     in float64, so that rounding does not grow with the number of rows.
     """
-    whole = len(rows) // _BLOCK * _BLOCK
-    ones = np.ones(_BLOCK, rows.dtype)
-    blocks = np.matmul(ones, rows[:whole].reshape(-1, _BLOCK, rows.shape[1]))
-    sums = blocks.sum(axis=0, dtype=np.float64)
-    return sums + rows[whole:].sum(axis=0, dtype=np.float64) if whole < len(rows) else sums
+    n, count, columns = rows.shape
+    whole = count // _BLOCK * _BLOCK
+    blocks = np.matmul(_ones(rows.dtype), rows[:, :whole].reshape(n, -1, _BLOCK, columns))
+    sums = np.add.reduce(blocks, 1, np.float64, keepdims=True)
+    if whole < count:
+        sums += np.add.reduce(rows[:, whole:], 1, np.float64, keepdims=True)
+    return sums
+
+
+@cache
+def _ones(dtype: np.dtype) -> Array:
+    return np.ones(_BLOCK, dtype)

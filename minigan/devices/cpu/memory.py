@@ -12,8 +12,9 @@ import ctypes
 import sys
 
 # From glibc's malloc.h. Blocks below the second limit come from the heap (32 MB is the highest that glibc
-# accepts); the heap's free end is given back to the system only when it grows past the first.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+# accepts); the heap's free end is given back to the system only when it grows past the first. One heap is
+# for all threads: a thread's own has at most 64 MB, and gives back what it frees.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = 32 << 20, 1 << 30
 
 
@@ -29,5 +30,9 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError):
         return False
-    limits = ((_M_MMAP_THRESHOLD, _MMAP_THRESHOLD), (_M_TRIM_THRESHOLD, _TRIM_THRESHOLD))
+    limits = (
+        (_M_MMAP_THRESHOLD, _MMAP_THRESHOLD),
+        (_M_TRIM_THRESHOLD, _TRIM_THRESHOLD),
+        (_M_ARENA_MAX, 1),
+    )
     return all(mallopt(name, size) == 1 for name, size in limits)

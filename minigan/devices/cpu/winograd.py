@@ -29,12 +29,11 @@ Cost: 2 * 36 / 16 N H W C O FLOPs for the products, a quarter of the direct form
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
 
@@ -50,11 +49,12 @@ _COLUMNS = 1024  # of a transform at a time: its operands then stay in the cache
 
 
 class Transforms(NamedTuple):
-    """Along one axis."""
+    """Along one axis; `gg` along both."""
 
     at: Array  # A^T (4, 6): values of the product -> outputs
     g: Array  # G (6, 3): taps -> values
     bt: Array  # B^T (6, 6): inputs -> values
+    gg: Array  # (36, 9): G along both axes
 
 
 @cache
@@ -72,7 +72,8 @@ def transforms() -> Transforms:
         finite = points[:, None] ** np.arange(size)
         return np.vstack([finite, np.eye(size)[-1]])
 
-    matrices = evaluation(OUTPUTS).T, evaluation(TAPS), np.linalg.inv(evaluation(INPUTS)).T
+    g = evaluation(TAPS)
+    matrices = evaluation(OUTPUTS).T, g, np.linalg.inv(evaluation(INPUTS)).T, np.kron(g, g)
     return Transforms(*(m.astype(np.float32) for m in matrices))
 
 
@@ -82,99 +83,111 @@ def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
     Raises FloatingPointError where a result is not finite, here and in conv2d_dw: an infinity or NaN
     would have spread over its whole tile.
     """
-    kernel = _transformed_kernel(weight)
-    tiles = _Tiles(x, padding)
-    out_h, out_w = tiles.out_size
-    o = len(weight)
-    y = np.empty((len(x), tiles.down * OUTPUTS, tiles.across * OUTPUTS, o), np.float32)
-    for chunk in tiles.chunks(max(weight.shape[:2])):
-        v = tiles.transformed(chunk)
-        products = np.matmul(v, kernel)
-        result = _finite(_along_both(transforms().at, products.reshape(INPUTS, INPUTS, -1)))
-        _spread(result, y[chunk.images, chunk.pixel_rows], bias)
+    o, c = weight.shape[:2]
+    plan = _plan(x.shape, padding, max(o, c))
+    kernel, padded = _transformed_kernel(weight), plan.padded(x)
+    y = np.empty((len(x), *plan.whole_size, o), np.float32)
+    for chunk in plan.chunks:
+        products = np.matmul(chunk.transformed(padded), kernel)
+        result = _along_both(transforms().at, products.reshape(INPUTS, INPUTS, -1))
+        _spread(_finite(result), y[chunk.images, chunk.rows], bias)
+    out_h, out_w = plan.out_size
     return y[:, :out_h, :out_w].transpose(0, 3, 1, 2)
 
 
 def conv2d_dw(x: Array, grad: Array, padding: Pair) -> Array:
     """x (N, C, H, W), grad (N, O, H', W') -> the gradient (O, C, 3, 3) of the weight, float32."""
-    at, g, _ = transforms()
-    tiles = _Tiles(x, padding)
     c, o = x.shape[1], grad.shape[1]
-    whole = _whole_tiles(grad, tiles)
-    total = np.zeros((VALUES, o, c), np.float32)
-    for chunk in tiles.chunks(max(c, o)):
-        v = tiles.transformed(chunk)
-        q = _along_both(at.T, _gathered(whole[chunk.images, chunk.pixel_rows]))
-        total += np.matmul(q.reshape(VALUES, -1, o).transpose(0, 2, 1), v)
-    _finite(total)
+    plan = _plan(x.shape, padding, max(c, o))
+    padded, whole = plan.padded(x), plan.whole(grad)
+    total = None
+    for chunk in plan.chunks:
+        v = chunk.transformed(padded)
+        q = _along_both(transforms().at.T, _gathered(whole[chunk.images, chunk.rows]))
+        part = np.matmul(q.reshape(VALUES, -1, o).transpose(0, 2, 1), v)
+        total = part if total is None else np.add(total, part, out=total)
+    assert total is not None
     # Both axes at once: the result then lies in memory as weights do.
-    return np.matmul(total.reshape(VALUES, -1).T, np.kron(g, g)).reshape(o, c, TAPS, TAPS)
+    return np.matmul(_finite(total).reshape(VALUES, -1).T, transforms().gg).reshape(
+        o, c, TAPS, TAPS
+    )
 
 
 # ---------------------------------------------------------------------- the image's tiles
 
 
-class Chunk(NamedTuple):
+@dataclass(frozen=True)
+class _Chunk:
     """Tiles that are transformed together: whole images, or some rows of tiles of one image."""
 
     images: slice
-    rows: slice
+    rows: slice  # of pixels, in the output
+    offset: int  # in bytes, of the first tile's first pixel in the padded images
+    shape: tuple[int, ...]  # (6, 6, images, down, across, C): all windows
+    strides: tuple[int, ...]
 
-    @property
-    def pixel_rows(self) -> slice:
-        """The output's rows of pixels that these tiles give."""
-        return slice(self.rows.start * OUTPUTS, self.rows.stop * OUTPUTS)
+    def transformed(self, padded: Array) -> Array:
+        """V: (36, tiles, C)."""
+        windows = np.ndarray(self.shape, np.float32, padded, self.offset, self.strides)
+        tiles = windows.reshape(INPUTS, INPUTS, -1)  # a copy: windows overlap
+        return _along_both(transforms().bt, tiles).reshape(VALUES, -1, self.shape[-1])
 
 
-class _Tiles:
-    """A zero-padded image as overlapping tiles of 6 x 6, which lie 4 pixels apart."""
+@dataclass(frozen=True)
+class _Plan:
+    """How images of one shape, with one padding, are cut into tiles of 6 x 6 that lie 4 pixels apart."""
 
-    def __init__(self, x: Array, padding: Pair):
-        n, c, h, w = x.shape
-        (ph, pw) = padding
-        self.out_size = h + 2 * ph - TAPS + 1, w + 2 * pw - TAPS + 1
-        self.down, self.across = (-(-size // OUTPUTS) for size in self.out_size)
-        sides = (side * OUTPUTS + TAPS - 1 for side in (self.down, self.across))
-        self.padded = np.zeros((n, *sides, c), np.float32)
-        self.padded[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
+    out_size: Pair
+    whole_size: Pair  # of the output, up to multiples of 4
+    padded_shape: tuple[int, ...]  # (N, H, W, C)
+    inside: tuple[slice, slice]  # where the image lies in it
+    chunks: tuple[_Chunk, ...]
 
-    def chunks(self, channels: int) -> Iterator[Chunk]:
-        """All tiles, so many at a time that their transforms stay in the cache."""
-        n = len(self.padded)
-        room = max(_CHUNK_BYTES // (VALUES * channels * 4), _CHUNK_TILES)
-        images = max(1, room // (self.down * self.across))
-        rows = min(self.down, max(1, room // self.across))
-        for first in range(0, n, images):
-            for row in range(0, self.down, rows):
-                yield Chunk(
-                    slice(first, min(first + images, n)), slice(row, min(row + rows, self.down))
+    def padded(self, x: Array) -> Array:
+        """(N, C, H, W) with a border of zeros, the channels innermost."""
+        padded = np.zeros(self.padded_shape, np.float32)
+        padded[:, self.inside[0], self.inside[1]] = x.transpose(0, 2, 3, 1)
+        return padded
+
+    def whole(self, grad: Array) -> Array:
+        """(N, O, H', W') as (N, *whole_size, O): zeros where the last tiles reach over the border."""
+        n, o, h, w = grad.shape
+        if (h, w) == self.whole_size:
+            return grad.transpose(0, 2, 3, 1)
+        whole = np.zeros((n, *self.whole_size, o), np.float32)
+        whole[:, :h, :w] = grad.transpose(0, 2, 3, 1)
+        return whole
+
+
+@lru_cache(maxsize=256)
+def _plan(shape: tuple[int, ...], padding: Pair, channels: int) -> _Plan:
+    """For x of a shape; `channels` are those of its wider side."""
+    n, c, h, w = shape
+    ph, pw = padding
+    out_size = h + 2 * ph - TAPS + 1, w + 2 * pw - TAPS + 1
+    down, across = (-(-size // OUTPUTS) for size in out_size)
+    whole_size = down * OUTPUTS, across * OUTPUTS
+    padded_shape = n, whole_size[0] + TAPS - 1, whole_size[1] + TAPS - 1, c
+    sx = 4 * c
+    sy = sx * padded_shape[2]
+    sn = sy * padded_shape[1]
+    room = max(_CHUNK_BYTES // (VALUES * channels * 4), _CHUNK_TILES)
+    images, rows = max(1, room // (down * across)), min(down, max(1, room // across))
+    chunks = []
+    for first in range(0, n, images):
+        for row in range(0, down, rows):
+            count, high = min(images, n - first), min(rows, down - row)
+            chunks.append(
+                _Chunk(
+                    slice(first, first + count),
+                    slice(row * OUTPUTS, (row + high) * OUTPUTS),
+                    first * sn + row * OUTPUTS * sy,
+                    (INPUTS, INPUTS, count, high, across, c),
+                    (sy, sx, sn, OUTPUTS * sy, OUTPUTS * sx, 4),
                 )
-
-    def transformed(self, chunk: Chunk) -> Array:
-        """V of a chunk: (36, tiles, C)."""
-        p = self.padded[chunk.images]
-        n, _, _, c = p.shape
-        sn, sy, sx, sc = p.strides
-        rows = chunk.rows.stop - chunk.rows.start
-        windows = as_strided(
-            p[:, chunk.rows.start * OUTPUTS :],
-            (INPUTS, INPUTS, n, rows, self.across, c),
-            (sy, sx, sn, OUTPUTS * sy, OUTPUTS * sx, sc),
-            writeable=False,
-        )
-        tiles = windows.reshape(INPUTS, INPUTS, -1)
-        return _along_both(transforms().bt, tiles).reshape(VALUES, -1, c)
-
-
-def _whole_tiles(grad: Array, tiles: _Tiles) -> Array:
-    """(N, O, H', W') as (N, 4 down, 4 across, O): zeros where the last tiles reach over the border."""
-    n, o, h, w = grad.shape
-    down, across = tiles.down * OUTPUTS, tiles.across * OUTPUTS
-    if (h, w) == (down, across):
-        return grad.transpose(0, 2, 3, 1)
-    whole = np.zeros((n, down, across, o), np.float32)
-    whole[:, :h, :w] = grad.transpose(0, 2, 3, 1)
-    return whole
+            )
+    inside = slice(ph, ph + h), slice(pw, pw + w)
+    return _Plan(out_size, whole_size, padded_shape, inside, tuple(chunks))
 
 
 # ---------------------------------------------------------------------- transforms
