@@ -83,7 +83,7 @@ def use_kernels(**names: str) -> Iterator[None]:
     """Inside the block, compute operations so, as in `use_kernels(conv2d="v1_naive")`.
 
     The names of kernels hold where kernels run, those of the CPU's algorithms ("direct", "winograd",
-    "thin") on the CPU. Raises ArgumentError for a name that does not exist; a call whose shape cannot be
+    "unfold") on the CPU. Raises ArgumentError for a name that does not exist; a call whose shape cannot be
     computed so raises ShapeError.
     """
     for operation, name in names.items():

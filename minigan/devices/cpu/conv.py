@@ -1,6 +1,7 @@
 """Convolution on the CPU: which algorithm computes a call.
 
-    thin       a side with up to 4 channels, as in a network's first and last layer
+    unfold     a side with up to 4 channels, as in a network's first and last layer; weight gradients of
+               layers with more weights than pixels
     winograd   3 x 3 kernels at stride 1 in float32: a quarter of the multiplications, a little more
     rounding direct     every other call, and every call that shall be exact
 
@@ -20,7 +21,7 @@ import numpy as np
 from minigan.core.errors import ShapeError
 from minigan.devices import Array
 from minigan.devices.choice import Choice, asked_for, enter, record, wishes
-from minigan.devices.cpu import direct, thin, winograd
+from minigan.devices.cpu import direct, unfold, winograd
 
 Pair = tuple[int, int]
 
@@ -40,6 +41,7 @@ class Call(NamedTuple):
     groups: int
     dtype: str
     folds: bool = False  # a data gradient that is no convolution with the kernel turned round
+    gradient_of_weight: bool = False
 
     @property
     def out_size(self) -> Pair:
@@ -83,7 +85,7 @@ _FOLDS = (
 )
 
 
-def _thin_cannot(call: Call) -> str:
+def _unfold_cannot(call: Call) -> str:
     if call.folds:
         return _FOLDS
     if call.groups > 1 or call.dilation != (1, 1):
@@ -91,12 +93,15 @@ def _thin_cannot(call: Call) -> str:
     return ""
 
 
-def _thin_unwise(call: Call) -> str:
+def _unfold_unwise(call: Call) -> str:
     if call.kernel == (1, 1):
         return "a 1 x 1 kernel is one matrix product as it is"
     if call.c <= 4 or (call.o <= 4 and call.stride == (1, 1)):
         return ""
-    return "both sides have more than 4 channels"
+    pixels = call.n * call.out_size[0] * call.out_size[1]
+    if call.gradient_of_weight and pixels <= call.o:
+        return ""
+    return "both sides have more than 4 channels, and the columns would be larger than the weight"
 
 
 def _winograd_cannot(call: Call) -> str:
@@ -122,7 +127,7 @@ def _never(call: Call) -> str:
 
 
 ALGORITHMS = (
-    Algorithm("thin", _thin_cannot, _thin_unwise),
+    Algorithm("unfold", _unfold_cannot, _unfold_unwise),
     Algorithm("winograd", _winograd_cannot, _winograd_unwise, exact=False),
     Algorithm("direct", _never, _never),
 )
@@ -191,8 +196,8 @@ def _convolve(
     n, c, h, w = x.shape
     call = Call(n, c, h, w, o, (kh, kw), stride, padding, dilation, groups, dtype)
     algorithm = choose(operation, call).taken.name
-    if algorithm == "thin":
-        return thin.conv2d(x, weight, bias, stride, padding, call.out_size)
+    if algorithm == "unfold":
+        return unfold.conv2d(x, weight, bias, stride, padding, call.out_size)
     if algorithm == "winograd":
         try:
             return winograd.conv2d(x, weight, bias, padding)
@@ -214,10 +219,23 @@ def conv2d_dw(
     """minigan.ops.conv.conv2d_dw."""
     dtype = np.result_type(x, grad).name
     (n, c, h, w), o = x.shape, grad.shape[1]
-    call = Call(n, c, h, w, o, kernel_size, stride, padding, dilation, groups, dtype)
+    call = Call(
+        n,
+        c,
+        h,
+        w,
+        o,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        groups,
+        dtype,
+        gradient_of_weight=True,
+    )
     algorithm = choose("conv2d_dw", call).taken.name
-    if algorithm == "thin":
-        return thin.conv2d_dw(x, grad, kernel_size, stride, padding, call.out_size)
+    if algorithm == "unfold":
+        return unfold.conv2d_dw(x, grad, kernel_size, stride, padding, call.out_size)
     if algorithm == "winograd":
         try:
             return winograd.conv2d_dw(x, grad, padding)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
+from minigan.devices.cpu.layout import taps_first, taps_last
 
 Pair = tuple[int, int]
 
@@ -86,7 +87,7 @@ def conv2d_dw(
             for i in range(kh):
                 seen = rows.seen_by(unfolded, i, out_h)
                 sums[i] += np.matmul(seen.transpose(0, 2, 1), g[images, :, outputs]).sum(axis=0)
-        dw[outputs] = sums.reshape(kh, kw, c // groups, width).transpose(3, 2, 0, 1)
+        dw[outputs] = taps_last(sums.reshape(kh, kw, c // groups, width))
     return dw
 
 
@@ -171,7 +172,7 @@ class _PaddedRows:
 def _kernel_rows(weight: Array) -> Array:
     """weight (O, C, kh, kw) as one matrix for each kernel row: (kh, kw C, O)."""
     o, c, kh, kw = weight.shape
-    return np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(kh, kw * c, o)
+    return taps_first(weight).reshape(kh, kw * c, o)
 
 
 def _channels_of_groups(c: int, o: int, groups: int) -> list[tuple[slice, slice]]:

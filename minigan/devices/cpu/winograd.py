@@ -36,6 +36,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.devices import Array
+from minigan.devices.cpu.layout import taps_first
 
 Pair = tuple[int, int]
 
@@ -196,7 +197,7 @@ def _plan(shape: tuple[int, ...], padding: Pair, channels: int) -> _Plan:
 def _transformed_kernel(weight: Array) -> Array:
     """U: (36, C, O)."""
     o, c = weight.shape[:2]
-    taps = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(TAPS, TAPS, c * o)
+    taps = taps_first(weight).reshape(TAPS, TAPS, c * o)
     return _along_both(transforms().g, taps).reshape(VALUES, c, o)
 
 

@@ -1,16 +1,18 @@
-"""Convolution with few channels on one side: a network's first layer (3 -> C) and its last (C -> 3).
+"""Convolution by unfolding one side wholly: for few channels there, or for more weights than pixels.
 
-The idea. One side of such a layer is an image of a few planes, the other a wide one, whose every pixel
-has C channels. To unfold the thin side (each window of kh x kw pixels as a column) is cheap, and then
-one matrix product does all:
+The idea. One side of a network's first layer (3 -> C) and of its last (C -> 3) is an image of a few planes,
+the other a wide one, whose every pixel has C channels. To unfold the thin side (each window of kh x kw
+pixels as a column) is cheap, and then one matrix product does all:
 
     expand     wide (pixels, C) = columns^T (pixels, K) @ taps (K, C)       K = planes kh kw
     correlate  taps (K, C)      = columns (K, pixels)   @ wide (pixels, C)
-    reduce     columns (K, pixels) = taps (K, C) @ wide^T (C, pixels), which are then folded into the
-    planes
+    reduce     columns (K, pixels) = taps (K, C) @ wide^T (C, pixels), then folded into the planes
 
-To unfold the wide side, as direct.py does for part of the kernel, would copy C / planes times as much,
+To unfold the wide side, as direct.py does for a row of the kernel, would copy C / planes times as much,
 and its products would be only a few columns wide.
+
+The weight gradient of a layer with more weights than pixels is computed so too: `correlate` gives it in
+the order in which weights lie, which saves turning it round.
 
 Cost: 2 K C FLOPs for each pixel of the wide side, as for any direct form, and K values for each that pass
 through the cache once. Rounding is that of the direct form.
@@ -35,7 +37,7 @@ _COLUMN_BYTES = (
 def conv2d(
     x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, out_size: Pair
 ) -> Array:
-    """x (N, C, H, W), weight (O, C, kh, kw) -> (N, O, H', W'), of which either C or O is small."""
+    """x (N, C, H, W), weight (O, C, kh, kw) -> (N, O, H', W')."""
     o, c, kh, kw = weight.shape
     dtype = np.result_type(x, weight)
     if c <= o or stride != (1, 1):
