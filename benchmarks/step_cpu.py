@@ -255,7 +255,8 @@ def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:
     with workers(THREADS) as pool:
         steps = contenders(case, pool)
         losses = compared_losses(steps)
-        found = [interleaved(steps, HostClock(pause=0.02), rounds, cold=False) for _ in range(runs)]
+        clock = HostClock(pause=0.02, least=0.2)  # steps follow each other, as in training
+        found = [interleaved(steps, clock, rounds, cold=False) for _ in range(runs)]
     ratios = sorted(map(ratio_of, found))
     middle = statistics.median(ratios)
     print(f"{case.name:32} minigan / torch {middle:.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})")

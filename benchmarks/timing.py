@@ -52,15 +52,19 @@ class HostClock:
 
     has_cache_to_flush = False
 
-    def __init__(self, pause: float = 0.0):
-        self._pause = pause  # before each call: threads of the last contender may spin for some ms
+    def __init__(self, pause: float = 0.0, least: float = 0.0):
+        self._pause = pause  # before each sample: threads of the last contender may spin for some ms
+        self._least = least  # seconds: a sample is as many calls in a row as take so long
 
     def seconds(self, call: Call, cold: bool) -> float:
         """How long one call takes."""
         time.sleep(self._pause)
-        begin = time.perf_counter()
-        call()
-        return time.perf_counter() - begin
+        calls, begin = 0, time.perf_counter()
+        while True:
+            call()
+            calls, passed = calls + 1, time.perf_counter() - begin
+            if passed >= self._least:
+                return passed / calls
 
 
 class GpuClock:

@@ -7,7 +7,7 @@ PyTorch's, so that its documentation applies and tests can compare.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,12 @@ import numpy as np
 from minigan import devices
 from minigan.core.errors import ArgumentError, DeviceError, brief
 from minigan.core.tensor import Array, Tensor
+from minigan.devices.cpu import adam as cpu
+from minigan.devices.cpu.threads import share_out
 from minigan.devices.launch import optim as kernels
 from minigan.devices.launch.kernel import Device
+
+_SHARED_OUT = 1 << 17  # parameters: with fewer, a step takes less time than to hand half of it over
 
 
 class Optimizer:
@@ -58,16 +62,36 @@ class Optimizer:
     def step(self) -> None:
         """Move every parameter that has a gradient."""
         self.steps += 1
-        for i, p in enumerate(self.params):
-            if p.grad is not None:
-                self._follow(i)
-                arrays = (p._array, p.grad._array, *(self.state[name][i] for name in self.slots))
-                if p.device == "cpu":
-                    with np.errstate(all="ignore"):
-                        self.update(*arrays)
-                else:
-                    self.update_on(devices.device(p.device), *arrays)
-                p._version[0] += 1
+        moving = [i for i, p in enumerate(self.params) if p.grad is not None]
+        for i in moving:
+            self._follow(i)
+        halves = self._halves(moving)
+        with np.errstate(all="ignore"):
+            share_out(lambda half: self._update_all(halves[half]), len(halves))
+
+    def _halves(self, numbers: Sequence[int]) -> list[list[int]]:
+        """The parameters in two parts of like size, for two threads; in one, where it does not pay."""
+        sizes = {i: self.params[i].numel() for i in numbers}
+        if sum(sizes.values()) < _SHARED_OUT or any(
+            self.params[i].device != "cpu" for i in numbers
+        ):
+            return [list(numbers)]
+        halves: list[list[int]] = [[], []]
+        for i in sorted(numbers, key=lambda i: -sizes[i]):
+            min(halves, key=lambda half: sum(sizes[j] for j in half)).append(i)
+        return halves
+
+    def _update_all(self, numbers: Sequence[int]) -> None:
+        """The rule for some parameters, one after the other."""
+        for i in numbers:
+            p = self.params[i]
+            assert p.grad is not None
+            arrays = (p._array, p.grad._array, *(self.state[name][i] for name in self.slots))
+            if p.device == "cpu":
+                self.update(*arrays)
+            else:
+                self.update_on(devices.device(p.device), *arrays)
+            p._version[0] += 1
 
     @property
     def lr(self) -> float:
@@ -226,17 +250,9 @@ class Adam(Optimizer):
 
     def update(self, w: Array, g: Array, *state: Array) -> None:
         """One step of the rule above."""
-        (m, v, count), (b1, b2) = state, self.betas
+        m, v, count = state
         count += 1
-        t = int(count)
-        m *= b1
-        m += (1 - b1) * g
-        v *= b2
-        v += (1 - b2) * g * g
-        denominator = np.sqrt(v)
-        denominator *= 1 / math.sqrt(1 - b2**t)
-        denominator += self.eps
-        w -= (self.lr / (1 - b1**t)) * m / denominator
+        cpu.adam(w, g, m, v, int(count), self.lr, self.betas, self.eps)
 
     def update_on(self, device: Device, w: Array, g: Array, *state: Array) -> None:
         """The same through kernels, which count the steps on the device."""

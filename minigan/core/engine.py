@@ -30,6 +30,7 @@ from minigan.core.graph import Node, mode, set_grad_enabled
 from minigan.core.op import Rule
 from minigan.core.quiet import quietly
 from minigan.core.tensor import Tensor
+from minigan.devices.cpu.threads import has_help, share_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +221,12 @@ def _run_vjps(
             gradients = _through_composition(node, gradient, needs)
         else:
             gradients = [None] * len(needs)
-            for rule in operation.rules_for(needs):
-                _apply(rule, node, gradient, needs, gradients)
+            rules = operation.rules_for(needs)
+            if operation.costly and not create_graph and node.device == "cpu" and has_help():
+                _apply_together(rules, node, gradient, needs, gradients)
+            else:
+                for rule in rules:
+                    _apply(rule, node, gradient, needs, gradients)
         return [
             (parent, _fitted(node, i, g))
             for i, (parent, g) in enumerate(zip(node.parents, gradients, strict=True))
@@ -256,6 +261,24 @@ def _apply(
     else:
         for target, value in zip(rule.targets, result, strict=True):
             gradients[operation.inputs.index(target)] = value
+
+
+def _apply_together(
+    rules: Sequence[Rule], node: Node, gradient: Tensor, needs: list[bool], gradients: list[Any]
+) -> None:
+    """Run several vjps on as many threads; nothing is recorded, so their order does not matter."""
+    observer, shard = mode.observer, mode.shard
+
+    def apply(i: int) -> None:
+        before = mode.observer, mode.shard
+        mode.observer, mode.shard = observer, shard
+        try:
+            with set_grad_enabled(False):
+                _apply(rules[i], node, gradient, needs, gradients)
+        finally:
+            mode.observer, mode.shard = before
+
+    share_out(apply, len(rules))
 
 
 def _recall(node: Node, name: str) -> Any:

@@ -22,6 +22,7 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import enable_grad, mode, set_grad_enabled
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.choice import following, wishes
+from minigan.devices.cpu.threads import Team, helped_by
 
 
 @contextmanager
@@ -32,7 +33,11 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     never changed.
     """
     count = _processors() if count is None else _at_least_1("workers: count", count)
-    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        ThreadPoolExecutor(count) as pool,
+        helped_by(Team(pool, count - 1) if count > 1 else None),
+    ):
         yield Workers(pool, count)
 
 

@@ -83,8 +83,8 @@ def use_kernels(**names: str) -> Iterator[None]:
     """Inside the block, compute operations so, as in `use_kernels(conv2d="v1_naive")`.
 
     The names of kernels hold where kernels run, those of the CPU's algorithms ("direct", "winograd",
-    "unfold") on the CPU. Raises ArgumentError for a name that does not exist; a call whose shape cannot be
-    computed so raises ShapeError.
+    "unfold") on the CPU. Raises ArgumentError for a name that does not exist; a call whose shape cannot
+    be computed so raises ShapeError.
     """
     for operation, name in names.items():
         if operation not in _NAMES:

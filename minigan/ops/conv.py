@@ -47,7 +47,7 @@ def _grouped(array: Array, axis: int, groups: int) -> Array:
     return array.reshape(*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
 
 
-@op
+@op(costly=True)
 def conv2d(
     x: Array,
     weight: Array,
@@ -70,7 +70,7 @@ def conv2d(
     return y if bias is None else y + bias[:, None, None]
 
 
-@op(linear=True)
+@op(linear=True, costly=True)
 def conv2d_dx(
     grad: Array,
     weight: Array,
@@ -100,7 +100,7 @@ def conv2d_dx(
     return x.reshape(n, groups * c, height, width)
 
 
-@op(linear=True)
+@op(linear=True, costly=True)
 def conv2d_dw(
     x: Array,
     grad: Array,

@@ -16,13 +16,14 @@ values copied, and kh - 1 additions of the result.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first, taps_last
+from minigan.devices.cpu.threads import share_out
 
 Pair = tuple[int, int]
 
@@ -47,18 +48,22 @@ def conv2d(
     for inputs, outputs in _channels_of_groups(c, o, groups):
         taps = _kernel_rows(weight[outputs])
         rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
-        for images in rows.chunks():
-            unfolded = rows.unfold(images)
-            target = y[images, :, :, outputs]
-            for i in range(kh):
-                product = np.matmul(rows.seen_by(unfolded, i, out_h), taps[i])
-                if i:
-                    target += product.reshape(target.shape)
-                else:
-                    target[...] = product.reshape(target.shape)
-    if bias is not None:
-        y += bias
+        offset = None if bias is None else bias[outputs]
+        share_out(partial(_products, rows, taps, offset, y[..., outputs]), len(rows.chunks))
     return y.transpose(0, 3, 1, 2)
+
+
+def _products(rows: _PaddedRows, taps: Array, bias: Array | None, y: Array, chunk: int) -> None:
+    """One chunk's images into y (N, H', W', O): a product for each row of the kernel, added up."""
+    images = rows.chunks[chunk]
+    target, unfolded = y[images], rows.unfold(images)
+    for i, row_of_taps in enumerate(taps):
+        product = np.matmul(rows.seen_by(unfolded, i, y.shape[1]), row_of_taps)
+        product = product.reshape(target.shape)
+        if i:
+            target += product
+        else:
+            target[...] = product if bias is None else product + bias
 
 
 def conv2d_dw(
@@ -82,7 +87,7 @@ def conv2d_dw(
         rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
         width = outputs.stop - outputs.start
         sums = np.zeros((kh, kw * (c // groups), width), dtype)
-        for images in rows.chunks():
+        for images in rows.chunks:
             unfolded = rows.unfold(images)
             for i in range(kh):
                 seen = rows.seen_by(unfolded, i, out_h)
@@ -108,16 +113,25 @@ def conv2d_dx(
     g = _channels_last(grad).reshape(n, out_h * out_w, o)
     padded_h = max(h + 2 * ph, (kh - 1) * dh + sh * out_h)
     padded_w = max(w + 2 * pw, (kw - 1) * dw + sw * out_w)
-    x = np.zeros((n, padded_h, padded_w, groups * c), np.result_type(grad, weight))
-    for inputs, outputs in _channels_of_groups(groups * c, o, groups):
-        taps = _kernel_rows(weight[outputs])
-        for i in range(kh):
-            product = np.matmul(g[:, :, outputs], taps[i].T)
-            product = product.reshape(n, out_h, out_w, kw, c)
-            rows = slice(i * dh, i * dh + sh * out_h, sh)
-            for j in range(kw):
-                columns = slice(j * dw, j * dw + sw * out_w, sw)
-                x[:, rows, columns, inputs] += product[:, :, :, j]
+    x = np.empty((n, padded_h, padded_w, groups * c), np.result_type(grad, weight))
+    kernels = [
+        (inputs, outputs, _kernel_rows(weight[outputs]))
+        for inputs, outputs in _channels_of_groups(groups * c, o, groups)
+    ]
+
+    def part(image: int) -> None:
+        target = x[image]
+        target[...] = 0
+        for inputs, outputs, taps in kernels:
+            for i in range(kh):
+                product = np.matmul(g[image, :, outputs], taps[i].T)
+                product = product.reshape(out_h, out_w, kw, c)
+                rows = slice(i * dh, i * dh + sh * out_h, sh)
+                for j in range(kw):
+                    columns = slice(j * dw, j * dw + sw * out_w, sw)
+                    target[rows, columns, inputs] += product[:, :, j]
+
+    share_out(part, n)
     return x[:, ph : ph + h, pw : pw + w].transpose(0, 3, 1, 2)
 
 
@@ -140,13 +154,13 @@ class _PaddedRows:
             self.padded[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
         self.kw, self.out_w = kw, out_w
 
-    def chunks(self) -> Iterator[slice]:
+    @cached_property
+    def chunks(self) -> list[slice]:
         """The images in order, as many at a time as shall be unfolded together."""
         n, h, _, c = self.padded.shape
         each = h * self.out_w * self.kw * c * self.padded.itemsize
-        count = max(1, _UNFOLDED_BYTES // max(each, 1))
-        for first in range(0, n, count):
-            yield slice(first, min(first + count, n))
+        count = max(1, min(_UNFOLDED_BYTES // max(each, 1), -(-n // 2)))
+        return [slice(first, min(first + count, n)) for first in range(0, n, count)]
 
     def unfold(self, images: slice) -> Array:
         """U of these images: (N, sh, rows / sh, out_w, kw C), rows by remainder modulo the stride."""

@@ -1,11 +1,11 @@
 """Convolution by unfolding one side wholly: for few channels there, or for more weights than pixels.
 
-The idea. One side of a network's first layer (3 -> C) and of its last (C -> 3) is an image of a few planes,
-the other a wide one, whose every pixel has C channels. To unfold the thin side (each window of kh x kw
-pixels as a column) is cheap, and then one matrix product does all:
+The idea. One side of a network's first layer (3 -> C) and of its last (C -> 3) is an image of a few
+planes, the other a wide one, whose every pixel has C channels. To unfold the thin side (each window of
+kh x kw pixels as a column) is cheap, and then one matrix product does all:
 
     expand     wide (pixels, C) = columns^T (pixels, K) @ taps (K, C)       K = planes kh kw
-    correlate  taps (K, C)      = columns (K, pixels)   @ wide (pixels, C)
+    correlate  taps (C, K)      = wide^T (C, pixels)    @ columns^T (pixels, K)
     reduce     columns (K, pixels) = taps (K, C) @ wide^T (C, pixels), then folded into the planes
 
 To unfold the wide side, as direct.py does for a row of the kernel, would copy C / planes times as much,
@@ -20,12 +20,11 @@ through the cache once. Rounding is that of the direct form.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
+from minigan.devices.cpu.threads import share_out
 
 Pair = tuple[int, int]
 
@@ -59,13 +58,13 @@ def conv2d_dw(
     dtype = np.result_type(x, grad)
     if c <= o or stride != (1, 1):
         taps = _correlate(_Unfolded(x, kernel, stride, padding, out_size, dtype), grad)
-        return taps.reshape(c, kh, kw, o).transpose(3, 0, 1, 2)
+        return taps.reshape(o, c, kh, kw)
     # The pixel of grad that pixel q of x meets under tap (i, j) is q - (i, j) + padding: unfolded with
     # the kernel turned round.
     turned = kh - 1 - padding[0], kw - 1 - padding[1]
     size = x.shape[2], x.shape[3]
     taps = _correlate(_Unfolded(grad, kernel, (1, 1), turned, size, dtype), x)
-    return taps.reshape(o, kh, kw, c)[:, ::-1, ::-1].transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(taps.reshape(c, o, kh, kw)[:, :, ::-1, ::-1].swapaxes(0, 1))
 
 
 # ---------------------------------------------------------------------- the thin side
@@ -86,16 +85,18 @@ class _Unfolded:
         self.kernel, self.stride, self.out_size = kernel, stride, out_size
         self.count = planes * kernel[0] * kernel[1]
 
-    def strips(self) -> Iterator[tuple[int, slice, Array]]:
-        """Image, rows of the output, and their columns (K, rows W')."""
+    def strips(self) -> list[tuple[int, slice]]:
+        """Images and rows of the output whose columns the cache holds."""
         out_h, out_w = self.out_size
         rows = max(1, _COLUMN_BYTES // (self.count * out_w * self.padded.itemsize))
-        for image in range(len(self.padded)):
-            for first in range(0, out_h, rows):
-                strip = slice(first, min(first + rows, out_h))
-                yield image, strip, self._columns(image, strip)
+        return [
+            (image, slice(first, min(first + rows, out_h)))
+            for image in range(len(self.padded))
+            for first in range(0, out_h, rows)
+        ]
 
-    def _columns(self, image: int, strip: slice) -> Array:
+    def columns(self, image: int, strip: slice) -> Array:
+        """The windows of a strip: (K, rows W')."""
         (kh, kw), (sh, sw), out_w = self.kernel, self.stride, self.out_size[1]
         planes = self.padded[image]
         sc, sy, sx = planes.strides
@@ -123,18 +124,23 @@ def _expand(thin: _Unfolded, weight: Array) -> Array:
     o = len(weight)
     taps = np.ascontiguousarray(weight.reshape(o, -1).T, thin.padded.dtype)
     y = np.empty((len(thin.padded), *thin.out_size, o), taps.dtype)
-    for image, rows, columns in thin.strips():
-        np.matmul(columns.T, taps, out=y[image, rows].reshape(-1, o))
+    strips = thin.strips()
+
+    def part(i: int) -> None:
+        image, rows = strips[i]
+        np.matmul(thin.columns(image, rows).T, taps, out=y[image, rows].reshape(-1, o))
+
+    share_out(part, len(strips))
     return y
 
 
 def _correlate(thin: _Unfolded, wide: Array) -> Array:
-    """(K, C) for wide (N, C, H', W'), summed over the strips in order."""
+    """(C, K) for wide (N, C, H', W'), summed over the strips in order."""
     c = wide.shape[1]
     pixels = np.ascontiguousarray(wide.transpose(0, 2, 3, 1), thin.padded.dtype)
-    total = np.zeros((thin.count, c), pixels.dtype)
-    for image, rows, columns in thin.strips():
-        total += np.matmul(columns, pixels[image, rows].reshape(-1, c))
+    total = np.zeros((c, thin.count), pixels.dtype)
+    for image, rows in thin.strips():
+        total += np.matmul(pixels[image, rows].reshape(-1, c).T, thin.columns(image, rows).T)
     return total
 
 
@@ -151,16 +157,19 @@ def _reduce(x: Array, weight: Array, padding: Pair, out_size: Pair) -> Array:
         _overlap(p - k + 1, size + k - 1, out)
         for p, k, size, out in zip(padding, (kh, kw), (h, w), out_size, strict=True)
     )
-    for image in range(n):
+
+    def part(image: int) -> None:
         by_row = np.zeros((o * kw, h + kh - 1, w), dtype)  # summed over the kernel's rows
         for first in range(0, h, rows_at_once):
-            part = pixels[image, first : first + rows_at_once]
-            values = np.matmul(taps, part.reshape(-1, c).T).reshape(kh, o * kw, len(part), w)
+            strip = pixels[image, first : first + rows_at_once]
+            values = np.matmul(taps, strip.reshape(-1, c).T).reshape(kh, o * kw, len(strip), w)
             for i in range(kh):
-                by_row[:, first + i : first + i + len(part)] += values[i]
+                by_row[:, first + i : first + i + len(strip)] += values[i]
         columns = by_row.reshape(o, kw, h + kh - 1, w)
         whole = np.zeros((o, h + kh - 1, w + kw - 1), dtype)
         for j in range(kw):
             whole[:, :, j : j + w] += columns[:, j]
         y[image, :, ty, tx] = whole[:, sy, sx]
+
+    share_out(part, n)
     return y

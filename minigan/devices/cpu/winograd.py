@@ -30,13 +30,14 @@ Cost: 2 * 36 / 16 N H W C O FLOPs for the products, a quarter of the direct form
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from typing import NamedTuple
 
 import numpy as np
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first
+from minigan.devices.cpu.threads import share_out
 
 Pair = tuple[int, int]
 
@@ -44,7 +45,9 @@ OUTPUTS, TAPS = 4, 3  # of a tile, along one axis
 INPUTS = OUTPUTS + TAPS - 1
 VALUES = INPUTS * INPUTS  # of a transformed tile
 
-_CHUNK_BYTES = 1 << 20  # of transformed tiles, which the second-level cache holds
+_CHUNK_BYTES = (
+    1 << 21
+)  # of transformed tiles; fewer and larger calls beat smaller ones nearer to the core
 _CHUNK_TILES = 32  # at least so many, or the products are too thin for BLAS
 _COLUMNS = 1024  # of a transform at a time: its operands then stay in the cache
 
@@ -86,12 +89,16 @@ def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
     """
     o, c = weight.shape[:2]
     plan = _plan(x.shape, padding, max(o, c))
-    kernel, padded = _transformed_kernel(weight), plan.padded(x)
+    kernel = _transformed_kernel(weight)
     y = np.empty((len(x), *plan.whole_size, o), np.float32)
-    for chunk in plan.chunks:
-        products = np.matmul(chunk.transformed(padded), kernel)
+
+    def part(i: int) -> None:
+        chunk = plan.chunks[i]
+        products = np.matmul(chunk.transformed(x), kernel)
         result = _along_both(transforms().at, products.reshape(INPUTS, INPUTS, -1))
         _spread(_finite(result), y[chunk.images, chunk.rows], bias)
+
+    share_out(part, len(plan.chunks))
     out_h, out_w = plan.out_size
     return y[:, :out_h, :out_w].transpose(0, 3, 1, 2)
 
@@ -100,18 +107,26 @@ def conv2d_dw(x: Array, grad: Array, padding: Pair) -> Array:
     """x (N, C, H, W), grad (N, O, H', W') -> the gradient (O, C, 3, 3) of the weight, float32."""
     c, o = x.shape[1], grad.shape[1]
     plan = _plan(x.shape, padding, max(c, o))
-    padded, whole = plan.padded(x), plan.whole(grad)
-    total = None
-    for chunk in plan.chunks:
-        v = chunk.transformed(padded)
-        q = _along_both(transforms().at.T, _gathered(whole[chunk.images, chunk.rows]))
-        part = np.matmul(q.reshape(VALUES, -1, o).transpose(0, 2, 1), v)
-        total = part if total is None else np.add(total, part, out=total)
-    assert total is not None
+    sums: list[Array | None] = [None] * _groups(len(plan.chunks))
+
+    def part(group: int) -> None:
+        for chunk in plan.chunks[group :: len(sums)]:
+            q = _along_both(transforms().at.T, chunk.gathered(grad))
+            found = np.matmul(q.reshape(VALUES, -1, o).transpose(0, 2, 1), chunk.transformed(x))
+            total = sums[group]
+            sums[group] = found if total is None else np.add(total, found, out=total)
+
+    share_out(part, len(sums))
+    total = reduce(np.add, [found for found in sums if found is not None])
     # Both axes at once: the result then lies in memory as weights do.
     return np.matmul(_finite(total).reshape(VALUES, -1).T, transforms().gg).reshape(
         o, c, TAPS, TAPS
     )
+
+
+def _groups(chunks: int) -> int:
+    """How many sums of weight gradients are computed apart: each takes as much memory as U does."""
+    return 2 if chunks >= 4 else 1
 
 
 # ---------------------------------------------------------------------- the image's tiles
@@ -123,41 +138,47 @@ class _Chunk:
 
     images: slice
     rows: slice  # of pixels, in the output
-    offset: int  # in bytes, of the first tile's first pixel in the padded images
-    shape: tuple[int, ...]  # (6, 6, images, down, across, C): all windows
-    strides: tuple[int, ...]
+    padded_shape: tuple[int, ...]  # (images, height, width, C) with a border of zeros
+    source: tuple[slice, slice]  # the part of the image that is read
+    target: tuple[slice, slice]  # and where in the padded one it goes
+    tiles: tuple[int, int, int]  # images, down, across
 
-    def transformed(self, padded: Array) -> Array:
-        """V: (36, tiles, C)."""
-        windows = np.ndarray(self.shape, np.float32, padded, self.offset, self.strides)
-        tiles = windows.reshape(INPUTS, INPUTS, -1)  # a copy: windows overlap
-        return _along_both(transforms().bt, tiles).reshape(VALUES, -1, self.shape[-1])
+    def transformed(self, x: Array) -> Array:
+        """V: (36, tiles, C), for x (N, C, H, W)."""
+        padded, c = np.zeros(self.padded_shape, np.float32), self.padded_shape[-1]
+        sy, sx = self.source
+        padded[:, *self.target] = x[self.images, :, sy, sx].transpose(0, 2, 3, 1)
+        in_image, in_row, in_pixel, _ = padded.strides
+        strides = (in_row, in_pixel, in_image, OUTPUTS * in_row, OUTPUTS * in_pixel, 4)
+        windows = np.ndarray((INPUTS, INPUTS, *self.tiles, c), np.float32, padded, 0, strides)
+        gathered = windows.reshape(INPUTS, INPUTS, -1)  # a copy: windows overlap
+        return _along_both(transforms().bt, gathered).reshape(VALUES, -1, c)
+
+    def gathered(self, grad: Array) -> Array:
+        """The tiles' pixels of grad (N, O, H', W'): (4, 4, tiles O), zeros beyond the border."""
+        image = grad[self.images, :, self.rows].transpose(0, 2, 3, 1)
+        (n, h, w, o), (_, down, across) = image.shape, self.tiles
+        if (h, w) != (down * OUTPUTS, across * OUTPUTS):
+            whole = np.zeros((n, down * OUTPUTS, across * OUTPUTS, o), np.float32)
+            whole[:, :h, :w] = image
+            image = whole
+        split = image.reshape(n, down, OUTPUTS, across, OUTPUTS, o)
+        return split.transpose(2, 4, 0, 1, 3, 5).reshape(OUTPUTS, OUTPUTS, -1)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """How images of one shape, with one padding, are cut into tiles of 6 x 6 that lie 4 pixels apart."""
+    """How images of one shape and padding are cut into tiles of 6 x 6 that lie 4 pixels apart."""
 
     out_size: Pair
     whole_size: Pair  # of the output, up to multiples of 4
-    padded_shape: tuple[int, ...]  # (N, H, W, C)
-    inside: tuple[slice, slice]  # where the image lies in it
     chunks: tuple[_Chunk, ...]
 
-    def padded(self, x: Array) -> Array:
-        """(N, C, H, W) with a border of zeros, the channels innermost."""
-        padded = np.zeros(self.padded_shape, np.float32)
-        padded[:, self.inside[0], self.inside[1]] = x.transpose(0, 2, 3, 1)
-        return padded
 
-    def whole(self, grad: Array) -> Array:
-        """(N, O, H', W') as (N, *whole_size, O): zeros where the last tiles reach over the border."""
-        n, o, h, w = grad.shape
-        if (h, w) == self.whole_size:
-            return grad.transpose(0, 2, 3, 1)
-        whole = np.zeros((n, *self.whole_size, o), np.float32)
-        whole[:, :h, :w] = grad.transpose(0, 2, 3, 1)
-        return whole
+def _evenly(count: int, most: int) -> int:
+    """The size of nearly equal parts of `count`, an even number of them, each of at most `most`."""
+    parts = -(-count // max(1, most))
+    return -(-count // (parts + parts % 2))
 
 
 @lru_cache(maxsize=256)
@@ -167,28 +188,33 @@ def _plan(shape: tuple[int, ...], padding: Pair, channels: int) -> _Plan:
     ph, pw = padding
     out_size = h + 2 * ph - TAPS + 1, w + 2 * pw - TAPS + 1
     down, across = (-(-size // OUTPUTS) for size in out_size)
-    whole_size = down * OUTPUTS, across * OUTPUTS
-    padded_shape = n, whole_size[0] + TAPS - 1, whole_size[1] + TAPS - 1, c
-    sx = 4 * c
-    sy = sx * padded_shape[2]
-    sn = sy * padded_shape[1]
     room = max(_CHUNK_BYTES // (VALUES * channels * 4), _CHUNK_TILES)
-    images, rows = max(1, room // (down * across)), min(down, max(1, room // across))
+    images = max(_evenly(n, room // (down * across)), -(-_CHUNK_TILES // (down * across)))
+    rows = down
+    if images == 1 and (n == 1 or room < down * across):
+        rows = min(down, max(_evenly(down, room // across), -(-_CHUNK_TILES // across)))
+    width = across * OUTPUTS + TAPS - 1
     chunks = []
     for first in range(0, n, images):
         for row in range(0, down, rows):
             count, high = min(images, n - first), min(rows, down - row)
+            top, height = (
+                row * OUTPUTS - ph,
+                high * OUTPUTS + TAPS - 1,
+            )  # in the image; of the strip
+            begin, end = max(top, 0), max(min(top + height, h), max(top, 0))
             chunks.append(
                 _Chunk(
                     slice(first, first + count),
                     slice(row * OUTPUTS, (row + high) * OUTPUTS),
-                    first * sn + row * OUTPUTS * sy,
-                    (INPUTS, INPUTS, count, high, across, c),
-                    (sy, sx, sn, OUTPUTS * sy, OUTPUTS * sx, 4),
+                    (count, height, width, c),
+                    (slice(begin, end), slice(0, w)),
+                    (slice(begin - top, end - top), slice(pw, pw + w)),
+                    (count, high, across),
                 )
             )
-    inside = slice(ph, ph + h), slice(pw, pw + w)
-    return _Plan(out_size, whole_size, padded_shape, inside, tuple(chunks))
+    whole_size = down * OUTPUTS, across * OUTPUTS
+    return _Plan(out_size, whole_size, tuple(chunks))
 
 
 # ---------------------------------------------------------------------- transforms
@@ -199,13 +225,6 @@ def _transformed_kernel(weight: Array) -> Array:
     o, c = weight.shape[:2]
     taps = taps_first(weight).reshape(TAPS, TAPS, c * o)
     return _along_both(transforms().g, taps).reshape(VALUES, c, o)
-
-
-def _gathered(image: Array) -> Array:
-    """(N, 4 rows, 4 across, O) -> (4, 4, N rows across O): the pixels of each tile."""
-    n, h, w, o = image.shape
-    split = image.reshape(n, h // OUTPUTS, OUTPUTS, w // OUTPUTS, OUTPUTS, o)
-    return split.transpose(2, 4, 0, 1, 3, 5).reshape(OUTPUTS, OUTPUTS, -1)
 
 
 def _spread(result: Array, image: Array, bias: Array | None) -> None:
