@@ -53,7 +53,9 @@ class HostClock:
     has_cache_to_flush = False
 
     def __init__(self, pause: float = 0.0, least: float = 0.0):
-        self._pause = pause  # before each sample: threads of the last contender may spin for some ms
+        self._pause = (
+            pause  # before each sample: threads of the last contender may spin for some ms
+        )
         self._least = least  # seconds: a sample is as many calls in a row as take so long
 
     def seconds(self, call: Call, cold: bool) -> float:

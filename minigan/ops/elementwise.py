@@ -210,8 +210,9 @@ def _(x: Array, negative_slope: float) -> dict[str, Any]:
 @real_function
 def sigmoid(x: Array) -> Array:
     """Logistic function 1 / (1 + exp(-x)), accurate relative to its value on both sides."""
-    e = np.exp(-np.abs(x))  # never above 1, so nothing overflows
-    return np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+    return 1 / (
+        1 + np.exp(-x)
+    )  # where exp overflows, the result is too small for a normal number: 0
 
 
 sigmoid.vjps(x=lambda g, out: sigmoid_grad(g, out))

@@ -10,6 +10,7 @@ import numpy as np
 from minigan.core.errors import ArgumentError, ShapeError, brief
 from minigan.core.op import Op, op
 from minigan.core.tensor import Array
+from minigan.devices.cpu import pad as cpu
 from minigan.ops.checks import check_image, is_integer
 from minigan.ops.shape import getitem
 
@@ -49,11 +50,7 @@ def _checks_padding(operation: Op, reflects: bool) -> None:
 @op(linear=True)
 def zero_pad2d(x: Array, *, padding: int | Padding) -> Array:
     """(N, C, H, W) with rows and columns of zeros around it."""
-    left, right, top, bottom = padding  # type: ignore[misc]
-    n, c, h, w = x.shape
-    out = np.zeros((n, c, h + top + bottom, w + left + right), x.dtype)
-    out[:, :, top : top + h, left : left + w] = x
-    return out
+    return cpu.zero_pad2d(x, padding)  # type: ignore[arg-type]  # the check made it four
 
 
 _checks_padding(zero_pad2d, reflects=False)
@@ -69,7 +66,7 @@ def _inside(shape: Sequence[int], padding: Padding) -> tuple[Any, ...]:
 def reflection_pad2d(x: Array, *, padding: int | Padding) -> Array:
     """(N, C, H, W) continued by its mirror image; the border pixel itself is not repeated."""
     rows, columns = _sources(x.shape[2], x.shape[3], padding)  # type: ignore[arg-type]
-    return x[:, :, rows[:, None], columns]
+    return cpu.gathered(x, rows, columns)
 
 
 _checks_padding(reflection_pad2d, reflects=True)
@@ -92,7 +89,7 @@ def reflection_pad2d_dx(grad: Array, *, input_size: tuple[int, int], padding: Pa
     left, right, top, bottom = padding
     height, width = input_size
     # Fold the columns first, then the rows, by whole strips: a mirrored strip is a flipped slice.
-    g = grad.copy()
+    g = grad.copy("K")
     inner = g[:, :, :, left : left + width]
     inner[..., 1 : left + 1] += g[..., :left][..., ::-1]
     inner[..., width - 1 - right : width - 1] += g[..., left + width :][..., ::-1]

@@ -12,6 +12,7 @@ from minigan.core.errors import ArgumentError, brief
 from minigan.core.op import REGISTRY, Op
 from minigan.core.tensor import Tensor
 from minigan.devices.choice import Choice, choices
+from minigan.devices.cpu.conv_choice import CALLS, choose
 from minigan.devices.emulator.device import Emulator
 from minigan.devices.launch.kernel import Launch, launches
 from minigan.ops.on_device import KERNELS
@@ -33,10 +34,9 @@ class Plan:
     choices: tuple[Choice, ...]
 
     def __str__(self) -> str:
-        if not self.launches:
-            how = "NumPy computes it" if self.device == "cpu" else "no kernel is needed"
-            return f"{self.operation} on {self.device}: {how}"
         lines = [f"{self.operation} on {self.device}:"]
+        if not self.launches:
+            lines[0] += " NumPy computes it" if self.device == "cpu" else " no kernel is needed"
         for launch in self.launches:
             lines.append(
                 f"  {launch.symbol} of {launch.file}, grid {launch.grid}, block {launch.block}"
@@ -73,6 +73,8 @@ def which_kernel(
     bound, settings = op._bind(tuple(arrays), settings)
     if op._check is not None:
         settings |= op._check(*bound, **settings) or {}
+    if name == "cpu" and op.name in CALLS:
+        return Plan(op.name, name, (), (choose(op.name, CALLS[op.name](*bound, **settings)),))
     if name == "cpu" or op.name not in KERNELS:
         return Plan(op.name, name, (), ())
     with launches() as log, choices() as taken:

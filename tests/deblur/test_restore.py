@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+import minigan as mg
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import no_grad
 from minigan.core.parallel import workers
@@ -49,7 +50,8 @@ def test_the_receptive_radius_is_no_smaller_than_measured(blocks):
     for offset in range(4):  # where the pixel lies in the coarse grid matters
         x = Tensor(picture(1, 3, size, size)).requires_grad_()
         centre = size // 2 + offset
-        m.generator(x)[0, 0, centre, centre].backward()
+        with mg.exact():  # where nothing flows, Winograd's tiles hold rounding instead of zeros
+            m.generator(x)[0, 0, centre, centre].backward()
         assert x.grad is not None
         touched = np.flatnonzero(np.abs(x.grad.numpy()).sum(axis=(0, 1, 3)))
         assert max(centre - touched[0], touched[-1] - centre) <= receptive_radius(blocks)

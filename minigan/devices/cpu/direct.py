@@ -57,13 +57,17 @@ def _products(rows: _PaddedRows, taps: Array, bias: Array | None, y: Array, chun
     """One chunk's images into y (N, H', W', O): a product for each row of the kernel, added up."""
     images = rows.chunks[chunk]
     target, unfolded = y[images], rows.unfold(images)
+    whole = target.flags.c_contiguous  # one group: the first product can go where the sum is wanted
     for i, row_of_taps in enumerate(taps):
-        product = np.matmul(rows.seen_by(unfolded, i, y.shape[1]), row_of_taps)
-        product = product.reshape(target.shape)
-        if i:
-            target += product
+        seen = rows.seen_by(unfolded, i, y.shape[1])
+        if i == 0 and whole:
+            np.matmul(seen, row_of_taps, out=target.reshape(*seen.shape[:2], -1))
+        elif i == 0:
+            target[...] = np.matmul(seen, row_of_taps).reshape(target.shape)
         else:
-            target[...] = product if bias is None else product + bias
+            target += np.matmul(seen, row_of_taps).reshape(target.shape)
+    if bias is not None:
+        target += bias
 
 
 def conv2d_dw(

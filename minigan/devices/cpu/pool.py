@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minigan.devices import Array
+from minigan.devices.cpu.layout import channels_last
 
 Pair = tuple[int, int]
 
@@ -49,11 +50,34 @@ def _output_size(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
     """minigan.ops.pool.max_pool2d: the maxima, and the index row W + column of each in x."""
     out = _output_size(x, kernel, stride, padding)
-    padded = _padded(x, padding, _lowest(x.dtype))
-    width = x.shape[3]
-    corners = (np.arange(out[0]) * stride[0] - padding[0])[:, None] * width + (
-        np.arange(out[1]) * stride[1] - padding[1]
-    )
+    lowest = _lowest(x.dtype)
+    padded = _padded(x, padding, lowest)
+    (_, _, first), *taps = _taps(kernel, stride, out)
+    best = padded[:, :, *first].copy("K")
+    place = np.zeros_like(best, np.uint16)  # of the maximum in its window, counted row by row
+    for k, (_, _, (rows, columns)) in enumerate(taps, 1):
+        candidate = padded[:, :, rows, columns]
+        better = candidate > best  # the first of equal elements keeps its place
+        np.maximum(best, candidate, out=best)
+        np.maximum(place, np.multiply(better, k, dtype=np.uint16), out=place)
+    corners = _corners(x.shape[3], stride, padding, out)
+    if len(taps) >= 1 << 16 or not (best.size and best.min() > lowest):
+        return _max_pool2d_with_care(x, padded, corners, kernel, stride, padding)
+    i, j = np.divmod(np.arange(len(taps) + 1), kernel[1])
+    return best, corners + (i * x.shape[3] + j)[place]
+
+
+def _corners(width: int, stride: Pair, padding: Pair, out: Pair) -> Array:
+    """The index of each window's first position: (H', W')."""
+    rows = (np.arange(out[0]) * stride[0] - padding[0]) * width
+    return rows[:, None] + (np.arange(out[1]) * stride[1] - padding[1])
+
+
+def _max_pool2d_with_care(
+    x: Array, padded: Array, corners: Array, kernel: Pair, stride: Pair, padding: Pair
+) -> tuple[Array, Array]:
+    """The same where a window holds NaN, or nothing above the value that the padding has."""
+    out, width = (corners.shape[0], corners.shape[1]), x.shape[3]
     best = padded[:, :, *next(_taps(kernel, stride, out))[2]].copy()
     # A corner that lies in the padding may not win by default: begin where the window enters x.
     indices = np.broadcast_to(corners, best.shape).copy()
@@ -61,7 +85,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
     for i, j, (rows, columns) in list(_taps(kernel, stride, out))[1:]:
         candidate = padded[:, :, rows, columns]
         inside = _inside(i, j, out, stride, padding, x.shape[2:])
-        # The first of equal elements keeps its place; NaN wins over everything but an earlier NaN.
+        # NaN wins over everything but an earlier NaN.
         better = (candidate > best) | (np.isnan(candidate) & ~np.isnan(best)) | ~claimed
         better &= inside
         np.copyto(best, candidate, where=better)
@@ -97,6 +121,9 @@ def scatter2d(grad: Array, indices: Array, size: Pair) -> Array:
 
 def sum_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
     """minigan.ops.pool.sum_pool2d."""
+    last = channels_last(x)
+    if last is not None and stride == kernel and padding == (0, 0):
+        return _block_sums(last, kernel).transpose(0, 3, 1, 2)
     out = _output_size(x, kernel, stride, padding)
     padded = _padded(x, padding, 0)
     total: Array | None = None
@@ -105,6 +132,21 @@ def sum_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
         total = part.copy("K") if total is None else np.add(total, part, out=total)
     assert total is not None
     return total
+
+
+def _block_sums(last: Array, kernel: Pair) -> Array:
+    """The sums over blocks of (N, H, W, C): rows first, in long runs, then columns."""
+    n, h, w, c = last.shape
+    down, across = h // kernel[0], w // kernel[1]
+    rows = last[:, : down * kernel[0]].reshape(n, down, kernel[0], w, c)
+    total = rows[:, :, 0].copy()
+    for i in range(1, kernel[0]):
+        total += rows[:, :, i]
+    pairs = total[:, :, : across * kernel[1]].reshape(n, down, across, kernel[1], c)
+    out = pairs[:, :, :, 0].copy()
+    for j in range(1, kernel[1]):
+        out += pairs[:, :, :, j]
+    return out
 
 
 def sum_pool2d_dx(

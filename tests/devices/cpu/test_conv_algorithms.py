@@ -1,0 +1,230 @@
+"""Every algorithm of convolution on the CPU: its results, its rounding, and when it is taken."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import minigan as mg
+from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.gradcheck import gradcheck, gradgradcheck
+from minigan.core.parallel import workers
+from minigan.core.tensor import Tensor
+from minigan.devices.cpu import winograd
+from minigan.devices.cpu.conv_choice import ALGORITHMS, CALLS
+
+OPERATIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
+NAMES = [a.name for a in ALGORITHMS]
+ALGORITHM = {a.name: a for a in ALGORITHMS}
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+@st.composite
+def convolutions(draw, most=40):
+    """x, weight, bias and settings that at least two algorithms can do."""
+    kernel = draw(st.sampled_from([(3, 3), (3, 3), (1, 1), (2, 5), (4, 4), (7, 7)]))
+    stride = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3)]))
+    padding = draw(st.tuples(st.integers(0, 3), st.integers(0, 3)))
+    sides = [
+        draw(st.integers(max(1, k - 2 * p), most)) for k, p in zip(kernel, padding, strict=True)
+    ]
+    channels = st.one_of(st.integers(1, 5), st.integers(15, 18))
+    x = numbers(0, draw(st.integers(1, 3)), draw(channels), *sides)
+    weight = numbers(1, draw(channels), x.shape[1], *kernel)
+    if draw(st.booleans()):  # channels innermost in memory
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    how = {"stride": stride, "padding": padding, "dilation": (1, 1), "groups": 1}
+    return x, weight, numbers(2, len(weight)), how
+
+
+def three_calls(x, weight, bias, how):
+    """Each operation of the family on these arrays: (operation, arrays, settings)."""
+    y = mg.conv2d.forward(x, weight, **how)
+    grad = numbers(3, *y.shape)
+    return [
+        (mg.conv2d, (x, weight, bias), how),
+        (mg.conv2d_dx, (grad, weight), {"input_size": x.shape[2:], **how}),
+        (mg.conv2d_dw, (x, grad), {"kernel_size": weight.shape[2:], **how}),
+    ]
+
+
+def computed(operation, arrays, how, dtype, name):
+    with mg.use_kernels(**dict.fromkeys(OPERATIONS, name)):
+        return operation(*(Tensor(a.astype(dtype, order="K")) for a in arrays), **how).numpy()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(drawn=convolutions())
+def test_it_computes_what_the_definition_says(name, dtype, drawn):
+    for operation, arrays, how in three_calls(*drawn):
+        expected = operation.forward(*arrays, **how)
+        call = CALLS[operation.name](*(a.astype(dtype) for a in arrays), **how)
+        if ALGORITHM[name].cannot(call):
+            with pytest.raises(ShapeError, match=f"{operation.name}: {name} cannot compute"):
+                computed(operation, arrays, how, dtype, name)
+            continue
+        actual = computed(operation, arrays, how, dtype, name)
+        assert actual.dtype == dtype
+        assert actual.shape == expected.shape
+        scale = np.abs(expected).max(initial=1e-9)
+        np.testing.assert_allclose(
+            actual / scale, expected / scale, atol=4e-5 if dtype == np.float32 else 1e-12
+        )
+
+
+@pytest.mark.parametrize("name", ["unfold", "direct"])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_gradients_of_two_orders_go_through_it(name, stride):
+    x, weight, bias = (
+        mg.tensor(numbers(i, *shape), dtype="float64", requires_grad=True)
+        for i, shape in enumerate([(2, 3, 5, 4), (2, 3, 3, 3), (2,)])
+    )
+    taken = dict.fromkeys(OPERATIONS if stride == 1 else ("conv2d", "conv2d_dw"), name)
+
+    def convolved(x, weight, bias):
+        with mg.use_kernels(**taken):
+            return mg.conv2d(x, weight, bias, stride=stride, padding=1)
+
+    with mg.use_kernels(**taken):
+        gradcheck(convolved, [x, weight, bias])
+        gradgradcheck(convolved, [x, weight, bias])
+
+
+# ---------------------------------------------------------------------- Winograd's rounding
+
+
+def test_winograd_rounds_a_few_times_as_much_as_the_direct_form():
+    """As winograd.py states it: in the root mean square, some 3.5 times."""
+    x, weight = numbers(0, 2, 64, 32, 32), numbers(1, 64, 64, 3, 3) / 24
+    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    for operation, arrays, settings in three_calls(x, weight, np.zeros(64), how):
+        expected = computed(operation, arrays, settings, np.float64, "direct")
+
+        def error(name, operation=operation, arrays=arrays, settings=settings, expected=expected):
+            found = computed(operation, arrays, settings, np.float32, name) - expected
+            return np.sqrt(np.mean(found**2) / np.mean(expected**2))
+
+        assert error("winograd") < 5 * error("direct")
+        assert error("winograd") < 2e-6
+
+
+def test_its_transforms_filter_exactly_what_they_say():
+    """A^T [(G g) * (B^T d)] is the filter of 3 taps over 6 inputs, in one dimension."""
+    at, g, bt, gg = (m.astype(np.float64) for m in winograd.transforms())
+    d, taps = numbers(0, winograd.INPUTS), numbers(1, winograd.TAPS)
+    expected = np.correlate(d, taps)
+    np.testing.assert_allclose(at @ ((g @ taps) * (bt @ d)), expected, atol=2e-6)
+    np.testing.assert_allclose(gg, np.kron(g, g), atol=2e-7)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3e38])
+def test_an_infinity_reaches_no_further_than_its_neighbours(odd):
+    """Winograd's tiles would have spread it; all zeros beside it stay zeros."""
+    x, weight = np.zeros((2, 16, 9, 9), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    x[0, 3, 4, 4] = odd
+    y = mg.conv2d(Tensor(x), Tensor(weight), padding=1).numpy()
+    near = np.zeros(y.shape, bool)
+    near[0, :, 3:6, 3:6] = True
+    assert (y[~near] == 0).all()
+    np.testing.assert_array_equal(y[near], np.float32(odd))
+    grad = np.zeros_like(y)
+    grad[0, :, 0, 0] = 1  # meets only zeros of x
+    dw = mg.conv2d_dw(Tensor(x), Tensor(grad), kernel_size=3, padding=1)
+    finite = mg.conv2d_dw(Tensor(np.where(x == odd, 1, x)), Tensor(grad), kernel_size=3, padding=1)
+    if np.isfinite(odd):
+        np.testing.assert_array_equal(dw.numpy(), finite.numpy())
+
+
+# ---------------------------------------------------------------------- the choice
+
+
+def plan(operation, *shapes, **how):
+    return mg.which_kernel(operation, *(Tensor(np.zeros(s, np.float32)) for s in shapes), **how)
+
+
+@pytest.mark.parametrize(
+    ("taken", "shapes", "how"),
+    [
+        ("winograd", [(4, 64, 16, 16), (64, 64, 3, 3)], {"padding": 1}),
+        ("direct", [(4, 64, 16, 16), (64, 64, 3, 3)], {"padding": 1, "stride": 2}),
+        ("direct", [(4, 64, 16, 16), (64, 32, 3, 3)], {"padding": 1, "groups": 2}),
+        ("direct", [(4, 8, 16, 16), (64, 8, 3, 3)], {"padding": 1}),
+        ("direct", [(4, 64, 4, 4), (64, 64, 3, 3)], {}),
+        ("unfold", [(4, 3, 16, 16), (64, 3, 7, 7)], {"padding": 3}),
+        ("unfold", [(4, 64, 16, 16), (3, 64, 7, 7)], {"padding": 3}),
+        ("unfold", [(4, 3, 16, 16), (64, 3, 4, 4)], {"stride": 2}),
+        ("direct", [(4, 64, 16, 16), (1, 64, 4, 4)], {"stride": 2}),
+        ("direct", [(4, 64, 16, 16), (3, 64, 1, 1)], {}),
+    ],
+)
+def test_the_algorithm_is_chosen_by_shape(taken, shapes, how):
+    found = plan(mg.conv2d, *shapes, **how)
+    assert found.choices[0].taken.name == taken
+    assert f"conv2d: {taken} is taken" in str(found)
+    assert set(found.choices[0].others) == set(NAMES) - {taken}
+
+
+def test_gradients_choose_for_themselves():
+    y, w, x = (2, 256, 7, 7), (256, 128, 4, 4), (2, 128, 8, 8)
+    assert plan(mg.conv2d_dw, x, y, kernel_size=4, padding=1).choices[0].taken.name == "unfold"
+    forward = plan(mg.conv2d, x, w, padding=1).choices[0]
+    assert forward.taken.name == "direct"
+    strided = plan(mg.conv2d_dx, (2, 256, 4, 4), w, input_size=8, stride=2, padding=1).choices[0]
+    assert strided.taken.name == "direct"
+    assert "with a stride" in strided.others["winograd"]
+    square = plan(mg.conv2d_dx, (2, 64, 8, 8), (64, 32, 3, 3), input_size=8, padding=1)
+    assert square.choices[0].taken.name == "winograd"
+
+
+def test_exact_and_float64_never_take_winograd():
+    x, w = (4, 64, 16, 16), (64, 64, 3, 3)
+    with mg.exact():
+        assert plan(mg.conv2d, x, w).choices[0].others["winograd"] == "exact() forbids it"
+        with mg.exact(False):
+            assert plan(mg.conv2d, x, w).choices[0].taken.name == "winograd"
+    doubles = mg.which_kernel(mg.conv2d, np.zeros(x), np.zeros(w))
+    assert "float64" in doubles.choices[0].others["winograd"]
+
+
+def test_exact_and_use_kernels_hold_in_the_threads_of_workers():
+    def taken(_):
+        return plan(mg.conv2d, (4, 64, 16, 16), (64, 64, 3, 3)).choices[0].taken.name
+
+    with workers(2) as pool:
+        with mg.exact():
+            assert pool.map(taken, [0, 1, 2]) == ["direct"] * 3
+        with mg.use_kernels(conv2d="unfold"):
+            assert pool.map(taken, [0, 1]) == ["unfold"] * 2
+        assert pool.map(taken, [0, 1]) == ["winograd"] * 2
+
+
+def test_what_is_asked_for_and_cannot_be_had_is_said():
+    x, w = (Tensor(np.zeros(s, np.float32)) for s in [(1, 4, 8, 8), (4, 4, 3, 3)])
+    with (
+        mg.use_kernels(conv2d="winograd"),
+        pytest.raises(
+            ShapeError, match=r"conv2d: winograd cannot .* it is for 3 x 3 kernels at str"
+        ),
+    ):
+        mg.conv2d(x, w, stride=2)
+    with (
+        pytest.raises(ArgumentError, match=r"no variant 'wino'; it has .*unfold, winograd, direct"),
+        mg.use_kernels(conv2d="wino"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_image_gives_no_image(name):
+    x, w = np.zeros((0, 16, 8, 8), np.float32), np.zeros((16, 16, 3, 3), np.float32)
+    chosen = {} if name == "winograd" else {"conv2d": name, "conv2d_dw": name}
+    with mg.use_kernels(**chosen):
+        assert mg.conv2d(Tensor(x), Tensor(w), padding=1).shape == (0, 16, 8, 8)
+        dw = mg.conv2d_dw(Tensor(x), Tensor(x), kernel_size=3, padding=1)
+        np.testing.assert_array_equal(dw.numpy(), np.zeros_like(w))
