@@ -4,10 +4,10 @@
     python benchmarks/step_cpu.py --only "generator, batch 4, 64x64" --runs 1
 
 The contenders take turns within a run; a ratio is our median over the median of PyTorch's better layout
-(NCHW or channels-last), so below 1 we are faster. Each has two threads: ours compute a shard of the batch
-each, PyTorch divides every operation. Gradients are summed and the optimiser's step is part of it, for
-both. Both profit from freed memory being kept (minigan.devices.cpu.memory). Before the clocks start,
-the losses of three steps are compared.
+(NCHW or channels-last), so below 1 we are faster. Each has two threads: ours compute a shard each of a
+large batch, and share out the operations of a small one; PyTorch divides every operation. Gradients are
+summed and the optimiser's step is part of it, for both. Both profit from freed memory being kept
+(minigan.devices.cpu.memory). Before the clocks start, the losses of a first step are compared.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def our_generator_step(case: Case, arrays: dict[str, Any], pool: Workers) -> Ste
         return nn.l1_loss(net(Tensor(blurry)), Tensor(sharp)), {}
 
     def step() -> float:
-        report = pool.gradients(loss, parameters, batch, THREADS)
+        report = pool.gradients(loss, parameters, batch)
         adam.step()
         return report["loss"]
 
@@ -114,11 +114,9 @@ def our_gan_step(case: Case, arrays: dict[str, Any], pool: Workers) -> Step:
     def step() -> float:
         total = 0.0
         for (blurry, sharp), alpha in zip(data, alphas, strict=True):
-            total += pool.gradients(critic_loss, d_parameters, (blurry, sharp, alpha), THREADS)[
-                "loss"
-            ]
+            total += pool.gradients(critic_loss, d_parameters, (blurry, sharp, alpha))["loss"]
             d_adam.step()
-        total += pool.gradients(generator_loss, g_parameters, data[0], THREADS)["loss"]
+        total += pool.gradients(generator_loss, g_parameters, data[0])["loss"]
         g_adam.step()
         return total
 

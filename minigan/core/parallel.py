@@ -3,6 +3,8 @@
 NumPy and BLAS release the interpreter lock while they compute, so several shards of a batch can go
 forward and backward at the same time, each with BLAS held at one thread. The result depends on the
 number of shards (sums are taken in another order), never on the number of threads or on their timing.
+
+Outside of shards, the threads share out single operations (minigan.devices.cpu.threads).
 """
 
 from __future__ import annotations
@@ -23,6 +25,10 @@ from minigan.core.graph import enable_grad, mode, set_grad_enabled
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.choice import following, wishes
 from minigan.devices.cpu.threads import Team, helped_by
+
+# Samples of a shard. With fewer, what it does for the weights alone (to turn them round, to transform
+# them) weighs more than what it costs to share out every operation.
+_LEAST = 4
 
 
 @contextmanager
@@ -106,7 +112,9 @@ class Workers:
                     the shard's samples, and named numbers to report, means as well
         parameters  leaves; their `.grad` is replaced
         batch       arrays with the samples along their first axis
-        shards      how many parts (default: the threads), but no more than samples
+        shards      how many parts, but no more than samples (default: one for each thread; a single
+                    one, whose operations are shared out instead, where a shard would have less
+                    than 4 samples)
 
         Returns the mean over the batch of what `loss` reported, with the loss itself as "loss".
         Overflow and the like raise no warning; infinity or NaN shows in the results.
@@ -114,8 +122,9 @@ class Workers:
         running statistics only the first shard's count. Dropout draws for each shard by itself. So
         the same bits come again, whichever thread is first.
         """
-        shards = self.count if shards is None else _at_least_1("gradients: shards", shards)
-        parts = _split(batch, shards)
+        if shards is not None:
+            shards = _at_least_1("gradients: shards", shards)
+        parts = _split(batch, shards or self.count, least=1 if shards else _LEAST)
         sizes = [len(part[0]) for part in parts]
 
         def one(shard: int, part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
@@ -162,8 +171,11 @@ def _as_pair(result: object) -> tuple[Tensor, dict[str, float]]:
     return result
 
 
-def _split(batch: Sequence[Array], shards: int) -> list[list[Array]]:
-    """Consecutive parts of equal size, the first ones larger by one where it does not divide."""
+def _split(batch: Sequence[Array], shards: int, least: int) -> list[list[Array]]:
+    """Consecutive parts of equal size, the first ones larger by one where it does not divide.
+
+    A single part, if otherwise some had fewer than `least` samples.
+    """
     if not batch:
         raise ArgumentError("gradients: the batch is empty; it needs at least one array")
     shapes = [np.shape(array) for array in batch]
@@ -174,7 +186,8 @@ def _split(batch: Sequence[Array], shards: int) -> list[list[Array]]:
             f"gradients: the arrays of the batch have the shapes {described}; they need equally "
             "many samples along the first axis, at least one"
         )
-    ends = np.cumsum([len(part) for part in np.array_split(range(count), min(shards, count))])
+    shards = min(shards, count) if count >= shards * least or least == 1 else 1
+    ends = np.cumsum([len(part) for part in np.array_split(range(count), shards)])
     starts = [0, *ends[:-1]]
     return [[array[a:b] for array in batch] for a, b in zip(starts, ends, strict=True)]
 

@@ -17,6 +17,7 @@ from minigan.core.errors import ArgumentError, MiniganError, ShapeError
 from minigan.core.graph import mode
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
+from minigan.devices.cpu.threads import has_help
 from minigan.ops.random import Generator
 
 
@@ -92,13 +93,27 @@ def test_uneven_shards_weigh_as_many_as_they_hold():
         return (w * Tensor(part)).mean(), {"x": float(part.mean()), "size": len(part)}
 
     with workers(2) as team:
-        report = team.gradients(loss, [w], [x])
+        report = team.gradients(loss, [w], [x], shards=2)
     assert w.grad is not None
     assert w.grad.shape == ()
     assert isinstance(w.grad._array, np.ndarray)
     assert w.grad.item() == pytest.approx(3.0, rel=1e-15)
     assert report["x"] == pytest.approx(3.0, rel=1e-15)
     assert report["size"] == pytest.approx((2 * 2 + 1) / 3)
+
+
+@pytest.mark.parametrize(("samples", "shards"), [(1, 1), (7, 1), (8, 2), (9, 2)])
+def test_unless_told_otherwise_a_shard_has_four_samples_at_least(samples, shards):
+    w, seen = nn.parameter(np.zeros(1)), []
+
+    def loss(x):
+        seen.append((len(x), has_help()))
+        return (w * Tensor(x)).mean(), {}
+
+    with workers(2) as team:
+        team.gradients(loss, [w], [np.ones((samples, 1))])
+    # A single shard's operations are shared out.
+    assert sorted(seen) == sorted((-(-(samples - i) // shards), shards == 1) for i in range(shards))
 
 
 def test_samples_keep_their_order_and_the_first_shards_are_larger():
@@ -246,9 +261,9 @@ def test_an_overflow_shows_in_the_results_and_raises_no_warning():
 
 def test_gradients_are_computed_inside_no_grad_too_and_record_nothing_outside():
     problem = Problem(4)
-    _, expected = problem.sharded(2)
+    _, expected = problem.sharded(2, shards=2)
     with mg.no_grad():
-        _, found = problem.sharded(2)
+        _, found = problem.sharded(2, shards=2)
         assert not mode.recording
     for p, q in zip(found, expected, strict=True):
         np.testing.assert_array_equal(p, q)
@@ -303,7 +318,7 @@ def test_after_a_failure_calls_that_had_not_begun_are_dropped():
 
 def test_a_failing_shard_leaves_the_gradients_and_the_team_as_they_were():
     problem = Problem(4)
-    _, expected = problem.sharded(2)
+    _, expected = problem.sharded(2, shards=2)
     plain = problem.loss
 
     def fails(x, target):
@@ -313,10 +328,10 @@ def test_a_failing_shard_leaves_the_gradients_and_the_team_as_they_were():
 
     with workers(2) as team:
         with pytest.raises(BrokenError, match="second shard"):
-            team.gradients(fails, problem.parameters, problem.batch)
+            team.gradients(fails, problem.parameters, problem.batch, shards=2)
         for p, q in zip(problem.gradients(), expected, strict=True):
             assert p is q or np.array_equal(p, q)
-        team.gradients(plain, problem.parameters, problem.batch)
+        team.gradients(plain, problem.parameters, problem.batch, shards=2)
     for p, q in zip(problem.gradients(), expected, strict=True):
         np.testing.assert_array_equal(p, q)
 
@@ -412,7 +427,7 @@ def test_the_graphs_of_the_shards_are_freed_by_reference_count():
     gc.disable()
     try:
         with workers(2) as team:
-            team.gradients(watch, problem.parameters, problem.batch)
+            team.gradients(watch, problem.parameters, problem.batch, shards=2)
             assert [ref() for ref in watched] == [None, None]
     finally:
         gc.enable()
