@@ -5,8 +5,8 @@ surroundings (the rim), which are thrown away again, and where neighbours overla
 blended by weights that fall off linearly. So no seam shows.
 
 Without instance norm the generator sees only so far, and with a rim as wide as that the tiling changes
-nothing at all. With instance norm each tile has statistics of its own; then tiles are as large as the
-training crops, because the generator has never seen statistics over anything else.
+nothing beyond rounding. With instance norm each tile has statistics of its own; then tiles are as large
+as the training crops, because the generator has never seen statistics over anything else.
 """
 
 from __future__ import annotations
