@@ -20,7 +20,7 @@ from minigan.devices.cpu.threads import share_out
 from minigan.devices.launch import optim as kernels
 from minigan.devices.launch.kernel import Device
 
-_SHARED_OUT = 1 << 17  # parameters: with fewer, a step takes less time than to hand half of it over
+_SECONDS_EACH = 1e-9  # for a parameter, on one thread
 
 
 class Optimizer:
@@ -66,16 +66,15 @@ class Optimizer:
         for i in moving:
             self._follow(i)
         halves = self._halves(moving)
+        seconds = _SECONDS_EACH * sum(self.params[i].numel() for i in moving)
         with np.errstate(all="ignore"):
-            share_out(lambda half: self._update_all(halves[half]), len(halves))
+            share_out(lambda half: self._update_all(halves[half]), len(halves), seconds)
 
     def _halves(self, numbers: Sequence[int]) -> list[list[int]]:
-        """The parameters in two parts of like size, for two threads; in one, where it does not pay."""
-        sizes = {i: self.params[i].numel() for i in numbers}
-        if sum(sizes.values()) < _SHARED_OUT or any(
-            self.params[i].device != "cpu" for i in numbers
-        ):
+        """The parameters in two parts of like size, for two threads; a device gets all from one."""
+        if any(self.params[i].device != "cpu" for i in numbers):
             return [list(numbers)]
+        sizes = {i: self.params[i].numel() for i in numbers}
         halves: list[list[int]] = [[], []]
         for i in sorted(numbers, key=lambda i: -sizes[i]):
             min(halves, key=lambda half: sum(sizes[j] for j in half)).append(i)

@@ -30,7 +30,7 @@ from minigan.core.graph import Node, mode, set_grad_enabled
 from minigan.core.op import Rule
 from minigan.core.quiet import quietly
 from minigan.core.tensor import Tensor
-from minigan.devices.cpu.threads import has_help, share_out
+from minigan.devices.cpu.threads import FLOPS_PER_SECOND, has_help, share_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +222,9 @@ def _run_vjps(
         else:
             gradients = [None] * len(needs)
             rules = operation.rules_for(needs)
-            if operation.costly and not create_graph and node.device == "cpu" and has_help():
-                _apply_together(rules, node, gradient, needs, gradients)
+            seconds = 0.0 if create_graph or len(rules) < 2 else _seconds_of_vjps(node)
+            if has_help(seconds):
+                _apply_together(rules, node, gradient, needs, gradients, seconds)
             else:
                 for rule in rules:
                     _apply(rule, node, gradient, needs, gradients)
@@ -263,8 +264,23 @@ def _apply(
             gradients[operation.inputs.index(target)] = value
 
 
+def _seconds_of_vjps(node: Node) -> float:
+    """What the vjps of two arguments take on one thread of the CPU, roughly; 0 where nobody knows."""
+    operation = node.op
+    assert operation is not None
+    shapes = [None if parent is None else parent.shape for parent in node.parents]
+    if operation.flops is None or node.device != "cpu" or None in shapes[:2]:
+        return 0.0
+    return 2 * operation.flops(node.shape, *shapes) / FLOPS_PER_SECOND
+
+
 def _apply_together(
-    rules: Sequence[Rule], node: Node, gradient: Tensor, needs: list[bool], gradients: list[Any]
+    rules: Sequence[Rule],
+    node: Node,
+    gradient: Tensor,
+    needs: list[bool],
+    gradients: list[Any],
+    seconds: float,
 ) -> None:
     """Run several vjps on as many threads; nothing is recorded, so their order does not matter."""
     observer, shard = mode.observer, mode.shard
@@ -278,7 +294,7 @@ def _apply_together(
         finally:
             mode.observer, mode.shard = before
 
-    share_out(apply, len(rules))
+    share_out(apply, len(rules), seconds)
 
 
 def _recall(node: Node, name: str) -> Any:

@@ -66,7 +66,7 @@ class Op:
         differentiable: bool = True,
         linear: bool = False,
         floating: bool = False,
-        costly: bool = False,
+        flops: Callable[..., int] | None = None,
     ):
         self.forward = forward
         self.name = forward.__name__
@@ -81,7 +81,7 @@ class Op:
         self.differentiable = differentiable
         self.linear = linear
         self.floating = floating
-        self.costly = costly
+        self.flops = flops
         self.kernels: dict[str, Callable[..., Any]] = {"cpu": forward}
         self.rules: dict[str, Rule | None] = {}
         self.composition: Callable[..., Tensor] | None = None
@@ -367,7 +367,7 @@ def op(
     differentiable: bool = True,
     linear: bool = False,
     floating: bool = False,
-    costly: bool = False,
+    flops: Callable[..., int] | None = None,
 ) -> Callable[[Callable[..., Any]], Op]: ...
 def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Declare an operation from its forward function on raw arrays.
@@ -379,8 +379,9 @@ def op(forward: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     linear          linear in each tensor argument taken alone (tests check the adjoint identity)
     floating        of real numbers: integers come to the forward as float64, or NumPy would
                     compute with those of 8 bits in float16
-    costly          its vjps take so long that several of one node run at the same time, where
-                    there are threads (minigan.core.parallel)
+    flops           how many the forward takes, from the shapes of the result and of each tensor
+                    argument; where they are many, and there are threads (minigan.core.parallel),
+                    several vjps of a node run at the same time
     """
     if forward is not None:
         return Op(forward)

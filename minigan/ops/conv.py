@@ -15,6 +15,7 @@ H' = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def _grouped(array: Array, axis: int, groups: int) -> Array:
     return array.reshape(*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :])
 
 
-@op(costly=True)
+@op(flops=lambda out, x, weight, bias=None: 2 * prod(out) * prod(weight[1:]))
 def conv2d(
     x: Array,
     weight: Array,
@@ -70,7 +71,7 @@ def conv2d(
     return y if bias is None else y + bias[:, None, None]
 
 
-@op(linear=True, costly=True)
+@op(linear=True, flops=lambda out, grad, weight: 2 * prod(grad) * prod(weight[1:]))
 def conv2d_dx(
     grad: Array,
     weight: Array,
@@ -100,7 +101,7 @@ def conv2d_dx(
     return x.reshape(n, groups * c, height, width)
 
 
-@op(linear=True, costly=True)
+@op(linear=True, flops=lambda out, x, grad: 2 * prod(grad) * prod(out[1:]))
 def conv2d_dw(
     x: Array,
     grad: Array,

@@ -15,7 +15,7 @@ from minigan.ops.reduce import sum
 from minigan.ops.shape import reshape, transpose
 
 
-@op(broadcasts=True, linear=True, costly=True)
+@op(broadcasts=True, linear=True, flops=lambda out, a, b: 2 * math.prod(out) * a[-1])
 def matrix_product(a: Array, b: Array) -> Array:
     """a b for matrices (..., M, K) and (..., K, N) -> (..., M, N); leading axes broadcast."""
     return np.matmul(a, b)
@@ -76,7 +76,7 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     return reshape(product, shape=() if a.ndim == b.ndim == 1 else shape)
 
 
-@op(costly=True)
+@op(flops=lambda out, x, weight, bias=None: 2 * math.prod(out) * weight[1])
 def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
     """y = x W^T + b: x (..., in), weight (out, in), bias (out) -> (..., out)."""
     y = np.matmul(x, weight.T)

@@ -23,7 +23,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first, taps_last
-from minigan.devices.cpu.threads import share_out
+from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
 
@@ -49,7 +49,8 @@ def conv2d(
         taps = _kernel_rows(weight[outputs])
         rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
         offset = None if bias is None else bias[outputs]
-        share_out(partial(_products, rows, taps, offset, y[..., outputs]), len(rows.chunks))
+        part = partial(_products, rows, taps, offset, y[..., outputs])
+        share_out(part, len(rows.chunks), 2 * y.size * weight[0].size / groups / FLOPS_PER_SECOND)
     return y.transpose(0, 3, 1, 2)
 
 
@@ -135,7 +136,7 @@ def conv2d_dx(
                     columns = slice(j * dw, j * dw + sw * out_w, sw)
                     target[rows, columns, inputs] += product[:, :, j]
 
-    share_out(part, n)
+    share_out(part, n, 2 * grad.size * weight[0].size / FLOPS_PER_SECOND)
     return x[:, ph : ph + h, pw : pw + w].transpose(0, 3, 1, 2)
 
 

@@ -10,21 +10,18 @@ cache) and some 7 FLOPs; backward, 2 read and 1 written and some 12 FLOPs. The l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-
 import numpy as np
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import channels_last, column_sums
 from minigan.devices.cpu.rectify import relu as relu_of
 from minigan.devices.cpu.select import kept_where
-from minigan.devices.cpu.threads import helped_by, share_out
+from minigan.devices.cpu.threads import share_out
 
 Axes = tuple[int, ...]
 
 _PART_BYTES = 1 << 18
-_SHARED_OUT_BYTES = 1 << 20  # with fewer, it takes less time than to hand half of it over
+_SECONDS_EACH = 1.2e-9  # for a number, on one thread
 
 
 def normalize(x: Array, axis: Axes, eps: float, relu: bool = False) -> tuple[Array, Array, Array]:
@@ -103,7 +100,7 @@ def _normalize_columns(
         if relu:
             relu_of(target, out=target)
 
-    _run(compute, parts, groups)
+    share_out(compute, len(parts), groups.size * _SECONDS_EACH)
     shape = tuple(1 if a in axis else size for a, size in enumerate(x.shape))
     return _as_image(y, x), m.reshape(shape), r.reshape(shape)
 
@@ -131,7 +128,7 @@ def _normalize_columns_grad(
         target -= centred
         target -= (scale * g_mean).astype(x.dtype)
 
-    _run(compute, parts, groups)
+    share_out(compute, len(parts), groups.size * _SECONDS_EACH)
     return _as_image(dx, x)
 
 
@@ -140,12 +137,6 @@ def _parts(groups: Array) -> list[slice]:
     count, pixels, c = groups.shape
     each = max(1, _PART_BYTES // max(1, pixels * c * groups.itemsize))
     return [slice(first, first + each) for first in range(0, count, each)]
-
-
-def _run(compute: Callable[[int], None], parts: Sequence[slice], groups: Array) -> None:
-    """All parts; shared out where they are long enough."""
-    with nullcontext() if groups.nbytes >= _SHARED_OUT_BYTES else helped_by(None):
-        share_out(compute, len(parts))
 
 
 def _as_image(groups: Array, like: Array) -> Array:

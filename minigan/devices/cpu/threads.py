@@ -1,8 +1,8 @@
 """Sharing out one operation's work over threads.
 
 NumPy and BLAS release the interpreter lock while they compute, so that parts of an operation can run at
-the same time. To hand a part to another thread and to hear of its end costs some 50 microseconds;
-operations divide themselves only where the parts are longer.
+the same time. To hand a part to another thread and to hear of its end costs 50 to 100 microseconds, so
+operations say how long they will take, roughly, and only those are divided that take a good deal longer.
 
 How the work is divided depends on its sizes alone, never on the number of threads, and so do the bits of
 the result.
@@ -19,6 +19,9 @@ from contextvars import copy_context
 from dataclasses import dataclass
 
 from minigan.devices.choice import following, wishes
+
+_WORTH = 3e-4  # seconds on one thread
+FLOPS_PER_SECOND = 1.5e11  # of a convolution on one thread, for estimates
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,20 @@ def helped_by(team: Team | None) -> Iterator[None]:
         _here.team = before
 
 
-def has_help() -> bool:
-    """Whether work that is shared out now would run on several threads."""
-    return _here.team is not None
+def has_help(seconds: float) -> bool:
+    """Whether work that takes so long on one thread would be shared out now."""
+    return _here.team is not None and seconds >= _WORTH
 
 
-def share_out(part: Callable[[int], object], count: int) -> None:
+def share_out(part: Callable[[int], object], count: int, seconds: float) -> None:
     """part(0), ..., part(count - 1), in any order and at the same time where this thread has help.
+
+    seconds  what all of it takes on one thread, roughly
 
     When some fail, one of their errors is raised, after all parts that had begun have ended.
     """
     team = _here.team
-    if team is None or count < 2:
+    if team is None or count < 2 or seconds < _WORTH:
         for i in range(count):
             part(i)
         return

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
-from minigan.devices.cpu.threads import share_out
+from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
 
@@ -130,7 +130,7 @@ def _expand(thin: _Unfolded, weight: Array) -> Array:
         image, rows = strips[i]
         np.matmul(thin.columns(image, rows).T, taps, out=y[image, rows].reshape(-1, o))
 
-    share_out(part, len(strips))
+    share_out(part, len(strips), 2 * y.size * thin.count / FLOPS_PER_SECOND)
     return y
 
 
@@ -171,5 +171,5 @@ def _reduce(x: Array, weight: Array, padding: Pair, out_size: Pair) -> Array:
             whole[:, :, j : j + w] += columns[:, j]
         y[image, :, ty, tx] = whole[:, sy, sx]
 
-    share_out(part, n)
+    share_out(part, n, 2 * pixels.size * len(taps) / FLOPS_PER_SECOND)
     return y

@@ -31,13 +31,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache, reduce
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first
-from minigan.devices.cpu.threads import share_out
+from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
 
@@ -98,7 +99,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
         result = _along_both(transforms().at, products.reshape(INPUTS, INPUTS, -1))
         _spread(_finite(result), y[chunk.images, chunk.rows], bias)
 
-    share_out(part, len(plan.chunks))
+    share_out(part, len(plan.chunks), _seconds(plan, c, o))
     out_h, out_w = plan.out_size
     return y[:, :out_h, :out_w].transpose(0, 3, 1, 2)
 
@@ -116,12 +117,18 @@ def conv2d_dw(x: Array, grad: Array, padding: Pair) -> Array:
             total = sums[group]
             sums[group] = found if total is None else np.add(total, found, out=total)
 
-    share_out(part, len(sums))
+    share_out(part, len(sums), _seconds(plan, c, o))
     total = reduce(np.add, [found for found in sums if found is not None])
     # Both axes at once: the result then lies in memory as weights do.
     return np.matmul(_finite(total).reshape(VALUES, -1).T, transforms().gg).reshape(
         o, c, TAPS, TAPS
     )
+
+
+def _seconds(plan: _Plan, c: int, o: int) -> float:
+    """What the products take on one thread, and the transforms about as much, roughly."""
+    tiles = sum(prod(chunk.tiles) for chunk in plan.chunks)
+    return 2 * 2 * VALUES * tiles * c * o / FLOPS_PER_SECOND
 
 
 def _groups(chunks: int) -> int:

@@ -24,28 +24,28 @@ def test_every_part_runs_once_and_two_at_the_same_time():
         done.append(i)
 
     with workers(2):
-        assert has_help()
-        share_out(part, 7)
+        assert has_help(1.0)
+        share_out(part, 7, 1.0)
     assert sorted(done) == list(range(7))
-    assert not has_help()
+    assert not has_help(1.0)
 
 
 def test_without_workers_parts_run_in_order():
     done = []
-    share_out(done.append, 4)
+    share_out(done.append, 4, 1.0)
     with workers(1):
-        assert not has_help()
-        share_out(done.append, 3)
+        assert not has_help(1.0)
+        share_out(done.append, 3, 1.0)
     assert done == [0, 1, 2, 3, 0, 1, 2]
 
 
 def test_a_part_does_not_divide_itself_and_shards_do_not_either():
     with workers(2) as pool:
         seen = []
-        share_out(lambda i: seen.append(has_help()), 4)
+        share_out(lambda i: seen.append(has_help(1.0)), 4, 1.0)
         assert seen == [False] * 4
-        assert pool.map(lambda i: has_help(), [0, 1]) == [False, False]
-        assert has_help()
+        assert pool.map(lambda i: has_help(1.0), [0, 1]) == [False, False]
+        assert has_help(1.0)
 
 
 def test_an_error_in_any_part_is_raised_once_nobody_works_any_more():
@@ -61,9 +61,9 @@ def test_an_error_in_any_part_is_raised_once_nobody_works_any_more():
         for _ in range(20):
             working.clear()
             with pytest.raises(FloatingPointError, match="three"):
-                share_out(part, 4)
+                share_out(part, 4, 1.0)
             assert working == [3]
-        share_out(lambda i: None, 4)  # the team is as before
+        share_out(lambda i: None, 4, 1.0)  # the team is as before
 
 
 def test_wishes_and_errstate_hold_in_all_parts():
@@ -75,7 +75,7 @@ def test_wishes_and_errstate_hold_in_all_parts():
         found.append((taken, np.geterr()["over"]))
 
     with workers(2), mg.exact(), np.errstate(over="raise"):
-        share_out(part, 6)
+        share_out(part, 6, 1.0)
     assert found == [("direct", "raise")] * 6
 
 
