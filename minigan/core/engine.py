@@ -30,7 +30,7 @@ from minigan.core.graph import Node, mode, set_grad_enabled
 from minigan.core.op import Rule
 from minigan.core.quiet import quietly
 from minigan.core.tensor import Tensor
-from minigan.devices.cpu.threads import FLOPS_PER_SECOND, has_help, share_out
+from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +222,15 @@ def _run_vjps(
         else:
             gradients = [None] * len(needs)
             rules = operation.rules_for(needs)
-            seconds = 0.0 if create_graph or len(rules) < 2 else _seconds_of_vjps(node)
-            if has_help(seconds):
-                _apply_together(rules, node, gradient, needs, gradients, seconds)
-            else:
-                for rule in rules:
-                    _apply(rule, node, gradient, needs, gradients)
+            # An observer sees one operation after the other; what is recorded has an order as well.
+            together = len(rules) > 1 and not create_graph and mode.observer is None
+            seconds = _seconds_of_vjps(node) if together else 0.0
+
+            def apply(i: int) -> None:
+                with set_grad_enabled(create_graph):  # on this thread, which may be another one
+                    _apply(rules[i], node, gradient, needs, gradients)
+
+            share_out(apply, len(rules), seconds)
         return [
             (parent, _fitted(node, i, g))
             for i, (parent, g) in enumerate(zip(node.parents, gradients, strict=True))
@@ -272,29 +275,6 @@ def _seconds_of_vjps(node: Node) -> float:
     if operation.flops is None or node.device != "cpu" or None in shapes[:2]:
         return 0.0
     return 2 * operation.flops(node.shape, *shapes) / FLOPS_PER_SECOND
-
-
-def _apply_together(
-    rules: Sequence[Rule],
-    node: Node,
-    gradient: Tensor,
-    needs: list[bool],
-    gradients: list[Any],
-    seconds: float,
-) -> None:
-    """Run several vjps on as many threads; nothing is recorded, so their order does not matter."""
-    observer, shard = mode.observer, mode.shard
-
-    def apply(i: int) -> None:
-        before = mode.observer, mode.shard
-        mode.observer, mode.shard = observer, shard
-        try:
-            with set_grad_enabled(False):
-                _apply(rules[i], node, gradient, needs, gradients)
-        finally:
-            mode.observer, mode.shard = before
-
-    share_out(apply, len(rules), seconds)
 
 
 def _recall(node: Node, name: str) -> Any:

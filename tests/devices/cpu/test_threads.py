@@ -10,9 +10,14 @@ import pytest
 import minigan as mg
 from minigan import nn, optim
 from minigan.core.graph import mode
+from minigan.core.op import REGISTRY
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
 from minigan.devices.cpu.threads import has_help, share_out
+
+
+def numbers(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def test_every_part_runs_once_and_two_at_the_same_time():
@@ -113,21 +118,41 @@ def test_the_bits_do_not_depend_on_how_many_threads_there_are():
             np.testing.assert_array_equal(a, b)
 
 
-def test_vjps_on_other_threads_record_nothing_and_are_observed():
-    x, w = (
-        mg.tensor(np.ones(s, np.float32), requires_grad=True) for s in [(2, 3, 8, 8), (4, 3, 3, 3)]
-    )
-    seen = []
+@pytest.mark.parametrize("observed", [False, True])
+def test_the_gradients_of_a_large_layer_are_computed_at_the_same_time(observed, monkeypatch):
+    """Unless somebody watches: an observer sees one operation after the other, on its own thread."""
+    leaves = [
+        mg.tensor(numbers(i, *shape), requires_grad=True)
+        for i, shape in enumerate([(4, 64, 32, 32), (64, 64, 3, 3), (64,)])
+    ]
+    threads, both = set(), threading.Barrier(2)
+    for operation in (mg.conv2d_dx, mg.conv2d_dw):
+
+        def kernel(*args, compute=operation.kernels["cpu"], **how):
+            threads.add(threading.get_ident())
+            if not observed:
+                both.wait(timeout=10)  # nobody passes unless the other gradient is here as well
+            return compute(*args, **how)
+
+        monkeypatch.setitem(operation.kernels, "cpu", kernel)
+    monkeypatch.setattr(mode, "observer", (lambda *_: None) if observed else None)
     with workers(2):
-        y = mg.conv2d(x, w)
-        mode.observer = lambda operation, args, out: seen.append(
-            (operation.name, out.requires_grad)
-        )
-        try:
-            y.sum().backward()
-        finally:
-            mode.observer = None
-    assert {("conv2d_dx", False), ("conv2d_dw", False)} <= set(seen)
-    assert not any(recorded for name, recorded in seen if name.startswith("conv2d_d"))
-    assert x.grad is not None
-    assert w.grad is not None
+        mg.conv2d(*leaves, padding=1).sum().backward()
+    assert len(threads) == (1 if observed else 2)
+    assert not any(leaf.grad.requires_grad for leaf in leaves)
+
+
+@pytest.mark.parametrize(
+    ("operation", "shapes", "settings", "flops"),
+    [
+        ("conv2d", [(2, 6, 9, 9), (4, 3, 3, 3)], {"groups": 2}, 2 * 2 * 4 * 49 * 27),
+        ("conv2d_dx", [(2, 4, 7, 7), (4, 6, 3, 3)], {"input_size": 9}, 2 * 2 * 4 * 49 * 54),
+        ("conv2d_dw", [(2, 6, 9, 9), (2, 4, 7, 7)], {"kernel_size": 3}, 2 * 2 * 4 * 49 * 54),
+        ("linear", [(5, 7), (3, 7), (3,)], {}, 2 * 5 * 7 * 3),
+        ("matrix_product", [(2, 5, 7), (7, 3)], {}, 2 * 2 * 5 * 7 * 3),
+    ],
+)
+def test_costly_operations_know_their_flops(operation, shapes, settings, flops):
+    op = REGISTRY[operation]
+    out = op(*(Tensor(np.zeros(s, np.float32)) for s in shapes), **settings)
+    assert op.flops(out.shape, *shapes) == flops
