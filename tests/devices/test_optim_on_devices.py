@@ -8,6 +8,7 @@ import pytest
 import minigan as mg
 from minigan import nn, optim
 from minigan.core.errors import DeviceError, ShapeError
+from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
 from minigan.devices.emulator.device import checking
 from minigan.devices.launch.kernel import launches
@@ -232,3 +233,15 @@ def test_training_on_a_device_follows_the_cpu(name):
     np.testing.assert_allclose(
         module(Tensor(x, device="emulator")).numpy(), on_cpu(Tensor(x)).numpy(), atol=1e-3
     )
+
+
+def test_beside_workers_a_devices_parameters_move_on_the_callers_thread():
+    """Kernels are launched, and recorded, by the thread that asks for the step."""
+    params = [
+        leaf(numbers((300, 1000), seed=i), device) for i, device in enumerate(("cpu", "emulator"))
+    ]
+    for p in params:
+        p.grad = Tensor(numbers(p.shape, seed=2)).to(p.device)
+    with workers(2), launches() as log:
+        optim.SGD(params).step()
+    assert [launch.symbol for launch in log if launch.symbol == "sgd"] == ["sgd"]

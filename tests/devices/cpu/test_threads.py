@@ -46,9 +46,14 @@ def test_without_workers_parts_run_in_order():
 
 def test_a_part_does_not_divide_itself_and_shards_do_not_either():
     with workers(2) as pool:
-        seen = []
-        share_out(lambda i: seen.append(has_help(1.0)), 4, 1.0)
-        assert seen == [False] * 4
+        seen, together = [], threading.Barrier(2)
+
+        def part(i):
+            together.wait(timeout=10)  # one on this thread, one on the other
+            seen.append(has_help(1.0))
+
+        share_out(part, 2, 1.0)
+        assert seen == [False] * 2
         assert pool.map(lambda i: has_help(1.0), [0, 1]) == [False, False]
         assert has_help(1.0)
 
