@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import HostClock, Samples, free_blas, interleaved, machine
+from timing import HostClock, free_blas, interleaved, machine, ratio_of
 
 import minigan as mg
 from minigan.core.parallel import workers
@@ -197,12 +197,6 @@ def check(case: Case, ours: Callable[[], list[Any]], theirs: Callable[[], list[A
 
 
 # ---------------------------------------------------------------------- side by side
-
-
-def ratio_of(samples: dict[str, Samples]) -> float:
-    """Our median over that of PyTorch's better layout."""
-    best = min(s.median for name, s in samples.items() if name.startswith("torch"))
-    return samples["minigan"].median / best
 
 
 def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import networks
 import numpy as np
-from timing import HostClock, Samples, free_blas, interleaved, machine
+from timing import HostClock, free_blas, interleaved, machine, ratio_of
 
 import minigan as mg
 from minigan import nn, optim
@@ -66,7 +66,8 @@ def batches(case: Case, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Pairs of pictures, blurry and sharp in name only: what is timed does not depend on them."""
     rng = np.random.default_rng(0)
     shape = (case.batch, 3, case.size, case.size)
-    return [tuple(rng.random(shape, dtype=np.float32) for _ in "bs") for _ in range(count)]  # type: ignore[misc]
+    both = rng.random((count, 2, *shape), dtype=np.float32)
+    return [(blurry, sharp) for blurry, sharp in both]
 
 
 # ---------------------------------------------------------------------- ours
@@ -240,12 +241,6 @@ def compared_losses(steps: dict[str, Step], count: int = 3) -> dict[str, list[fl
         if not np.isclose(found[0], losses["torch nchw"][0], rtol=1e-3):
             sys.exit(f"the losses of {name} are {found}; PyTorch's are {losses['torch nchw']}")
     return losses
-
-
-def ratio_of(samples: dict[str, Samples]) -> float:
-    """Our median over that of PyTorch's better layout."""
-    best = min(s.median for name, s in samples.items() if name.startswith("torch"))
-    return samples["minigan"].median / best
 
 
 def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:

@@ -114,6 +114,12 @@ def interleaved(
     return results
 
 
+def ratio_of(samples: dict[str, Samples]) -> float:
+    """Our median over that of PyTorch's better layout."""
+    best = min(s.median for name, s in samples.items() if name.startswith("torch"))
+    return samples["minigan"].median / best
+
+
 def free_blas() -> None:
     """Start this program again where the environment holds OpenBLAS to a processor's older kernels.
 

@@ -1,6 +1,6 @@
 """Operations that can be computed in several ways: which one was asked for, and which is taken.
 
-The kernels' variants (launch/variants.py) and the CPU's algorithms (cpu/conv.py) enter their names here.
+The kernels' variants (launch/variants.py) and the algorithms of cpu/conv_choice.py enter their names.
 The choice depends on shapes alone, so that the same program gives the same bits; `use_kernels` and
 `exact` overrule it, for the block and for the threads that compute its shards.
 """

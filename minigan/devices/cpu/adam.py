@@ -26,7 +26,11 @@ def adam(
     betas: tuple[float, float],
     eps: float,
 ) -> None:
-    """The t-th step of minigan.optim.Adam, in place; arrays of one shape."""
+    """The t-th step of minigan.optim.Adam, in place; arrays of one shape (Kingma & Ba 2015, algorithm 1).
+
+    m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
+    w <- w - lr / (1 - b1^t) m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+    """
     rate, scaling = lr / (1 - betas[0] ** t), 1 / math.sqrt(1 - betas[1] ** t)
     for weight, grad, mean, square, s in _pieces(w, g, m, v, np.empty_like(w)):
         mean *= betas[0]

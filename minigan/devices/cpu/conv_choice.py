@@ -36,9 +36,8 @@ class Call(NamedTuple):
     dilation: Pair
     groups: int
     dtype: str
-    kind: str = (
-        "convolution"  # or "folding", a data gradient that is none; or "weights", their gradient
-    )
+    # "convolution"; "folding", a data gradient that is none; or "weights", their gradient
+    kind: str = "convolution"
 
     @property
     def out_size(self) -> Pair:

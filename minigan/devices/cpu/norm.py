@@ -20,7 +20,7 @@ from minigan.devices.cpu.threads import share_out
 
 Axes = tuple[int, ...]
 
-_PART_BYTES = 1 << 18
+_PART_BYTES = 1 << 18  # of images that are normalised together: the cache holds some copies
 _SECONDS_EACH = 1.2e-9  # for a number, on one thread
 
 
