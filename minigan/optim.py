@@ -49,8 +49,7 @@ class Optimizer:
         self.lr = _in_range(type(self).__name__, "lr", lr)
         self.steps = 0
         self.state: dict[str, list[Array]] = {
-            name: [devices.full(p.device, p.shape, 0, p.dtype) for p in self.params]
-            for name in self.slots
+            name: [_zeros(p) for p in self.params] for name in self.slots
         }
         self._homes = [p.device for p in self.params]  # of each parameter's state
 
@@ -261,6 +260,13 @@ class Adam(Optimizer):
         how: dict[str, Any] = {"lr": lr, "betas": self.betas, "eps": self.eps}
         mean, square, count = state
         kernels.adam(device, w, g, mean, square, count, self._shared[device.name], **how)
+
+
+def _zeros(p: Tensor) -> Array:
+    """An array beside a parameter; on the CPU it lies in memory like it, for both to be read in order."""
+    if p.device == "cpu":
+        return np.zeros_like(p._array)
+    return devices.full(p.device, p.shape, 0, p.dtype)
 
 
 def _listed(optimizer: str, params: Iterable[Tensor]) -> list[Tensor]:

@@ -49,14 +49,17 @@ def is_array(value: Any) -> bool:
 
 
 def moved(array: Any, source: str, target: str) -> Any:
-    """A copy of an array of device `source` as an array of device `target`, contiguous."""
+    """A copy of an array of device `source` as an array of device `target`, without gaps.
+
+    It is contiguous, but for a copy on the CPU, whose axes lie in memory in the order of the original's.
+    """
     if source == target != "cpu":
         from minigan.devices.launch.elementwise import copied
 
         return copied(device(source), array)
     on_host = to_host(array, source)
     if target == "cpu":
-        return np.array(on_host, order="C", copy=True)
+        return np.array(on_host, order="K", copy=True)
     return device(target).from_host(on_host)
 
 

@@ -87,7 +87,7 @@ def conv2d_dw(
     kh, kw = kernel_size
     g = _channels_last(grad).reshape(n, out_h * out_w, o)
     dtype = np.result_type(x, grad)
-    dw = np.zeros((o, c // groups, kh, kw), dtype)
+    dw = np.empty((kh, kw, c // groups, o), dtype)
     for inputs, outputs in _channels_of_groups(c, o, groups):
         rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
         width = outputs.stop - outputs.start
@@ -97,8 +97,8 @@ def conv2d_dw(
             for i in range(kh):
                 seen = rows.seen_by(unfolded, i, out_h)
                 sums[i] += np.matmul(seen.transpose(0, 2, 1), g[images, :, outputs]).sum(axis=0)
-        dw[outputs] = taps_last(sums.reshape(kh, kw, c // groups, width))
-    return dw
+        dw[..., outputs] = sums.reshape(kh, kw, c // groups, width)
+    return taps_last(dw)
 
 
 def conv2d_dx(

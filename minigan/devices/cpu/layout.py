@@ -1,4 +1,8 @@
-"""How arrays lie in memory: logically (N, C, H, W), mostly with the channels innermost."""
+"""How arrays lie in memory: logically (N, C, H, W), mostly with the channels innermost.
+
+Weights are logically (O, C, kh, kw); those of our layers lie as (kh, kw, C, O), for each tap a matrix
+that BLAS can multiply by, and so do their gradients.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +36,9 @@ def flat(x: Array) -> Array | None:
 
 
 def taps_first(weight: Array) -> Array:
-    """(O, C, kh, kw) as a contiguous (kh, kw, C, O)."""
+    """(O, C, kh, kw) as a contiguous (kh, kw, C, O); no copy if it already lies so in memory."""
+    if (view := weight.transpose(2, 3, 1, 0)).flags.c_contiguous:
+        return view
     o, c, kh, kw = weight.shape
     taps = np.empty((kh, kw, c, o), weight.dtype)
     for i in range(0, o, _LINE):
@@ -41,12 +47,8 @@ def taps_first(weight: Array) -> Array:
 
 
 def taps_last(taps: Array) -> Array:
-    """(kh, kw, C, O) as a contiguous (O, C, kh, kw)."""
-    kh, kw, c, o = taps.shape
-    weight = np.empty((o, c, kh, kw), taps.dtype)
-    for i in range(0, o, _LINE):
-        weight[i : i + _LINE] = taps[..., i : i + _LINE].transpose(3, 2, 0, 1)
-    return weight
+    """(kh, kw, C, O) as a view (O, C, kh, kw), a weight."""
+    return taps.transpose(3, 2, 0, 1)
 
 
 def column_sums(rows: Array) -> Array:

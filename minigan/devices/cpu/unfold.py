@@ -5,7 +5,7 @@ planes, the other a wide one, whose every pixel has C channels. To unfold the th
 kh x kw pixels as a column) is cheap, and then one matrix product does all:
 
     expand     wide (pixels, C) = columns^T (pixels, K) @ taps (K, C)       K = planes kh kw
-    correlate  taps (C, K)      = wide^T (C, pixels)    @ columns^T (pixels, K)
+    correlate  taps (K, C)      = columns (K, pixels)   @ wide (pixels, C)
     reduce     columns (K, pixels) = taps (K, C) @ wide^T (C, pixels), then folded into the planes
 
 To unfold the wide side, as direct.py does for a row of the kernel, would copy C / planes times as much,
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
+from minigan.devices.cpu.layout import taps_first, taps_last
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
@@ -58,13 +59,13 @@ def conv2d_dw(
     dtype = np.result_type(x, grad)
     if c <= o or stride != (1, 1):
         taps = _correlate(_Unfolded(x, kernel, stride, padding, out_size, dtype), grad)
-        return taps.reshape(o, c, kh, kw)
+        return taps_last(taps.reshape(kh, kw, c, o))
     # The pixel of grad that pixel q of x meets under tap (i, j) is q - (i, j) + padding: unfolded with
     # the kernel turned round.
     turned = kh - 1 - padding[0], kw - 1 - padding[1]
     size = x.shape[2], x.shape[3]
     taps = _correlate(_Unfolded(grad, kernel, (1, 1), turned, size, dtype), x)
-    return np.ascontiguousarray(taps.reshape(c, o, kh, kw)[:, :, ::-1, ::-1].swapaxes(0, 1))
+    return taps_last(np.ascontiguousarray(taps.reshape(kh, kw, o, c)[::-1, ::-1].swapaxes(2, 3)))
 
 
 # ---------------------------------------------------------------------- the thin side
@@ -96,14 +97,14 @@ class _Unfolded:
         ]
 
     def columns(self, image: int, strip: slice) -> Array:
-        """The windows of a strip: (K, rows W')."""
+        """The windows of a strip: (K, rows W'), K in the order kh, kw, planes."""
         (kh, kw), (sh, sw), out_w = self.kernel, self.stride, self.out_size[1]
         planes = self.padded[image]
         sc, sy, sx = planes.strides
         windows = as_strided(
             planes[:, strip.start * sh :],
-            (len(planes), kh, kw, strip.stop - strip.start, out_w),
-            (sc, sy, sx, sh * sy, sw * sx),
+            (kh, kw, len(planes), strip.stop - strip.start, out_w),
+            (sy, sx, sc, sh * sy, sw * sx),
             writeable=False,
         )
         return windows.reshape(self.count, -1)
@@ -122,7 +123,7 @@ def _overlap(padding: int, size: int, side: int) -> tuple[slice, slice]:
 def _expand(thin: _Unfolded, weight: Array) -> Array:
     """(N, H', W', O)."""
     o = len(weight)
-    taps = np.ascontiguousarray(weight.reshape(o, -1).T, thin.padded.dtype)
+    taps = taps_first(weight).reshape(-1, o).astype(thin.padded.dtype, copy=False)
     y = np.empty((len(thin.padded), *thin.out_size, o), taps.dtype)
     strips = thin.strips()
 
@@ -135,12 +136,12 @@ def _expand(thin: _Unfolded, weight: Array) -> Array:
 
 
 def _correlate(thin: _Unfolded, wide: Array) -> Array:
-    """(C, K) for wide (N, C, H', W'), summed over the strips in order."""
+    """(K, C) for wide (N, C, H', W'), summed over the strips in order."""
     c = wide.shape[1]
     pixels = np.ascontiguousarray(wide.transpose(0, 2, 3, 1), thin.padded.dtype)
-    total = np.zeros((c, thin.count), pixels.dtype)
+    total = np.zeros((thin.count, c), pixels.dtype)
     for image, rows in thin.strips():
-        total += np.matmul(pixels[image, rows].reshape(-1, c).T, thin.columns(image, rows).T)
+        total += np.matmul(thin.columns(image, rows), pixels[image, rows].reshape(-1, c))
     return total
 
 

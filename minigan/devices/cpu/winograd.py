@@ -37,7 +37,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigan.devices import Array
-from minigan.devices.cpu.layout import taps_first
+from minigan.devices.cpu.layout import taps_first, taps_last
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
@@ -54,12 +54,11 @@ _COLUMNS = 1024  # of a transform at a time: its operands then stay in the cache
 
 
 class Transforms(NamedTuple):
-    """Along one axis; `gg` along both."""
+    """Along one axis."""
 
     at: Array  # A^T (4, 6): values of the product -> outputs
     g: Array  # G (6, 3): taps -> values
     bt: Array  # B^T (6, 6): inputs -> values
-    gg: Array  # (36, 9): G along both axes
 
 
 @cache
@@ -77,8 +76,7 @@ def transforms() -> Transforms:
         finite = points[:, None] ** np.arange(size)
         return np.vstack([finite, np.eye(size)[-1]])
 
-    g = evaluation(TAPS)
-    matrices = evaluation(OUTPUTS).T, g, np.linalg.inv(evaluation(INPUTS)).T, np.kron(g, g)
+    matrices = evaluation(OUTPUTS).T, evaluation(TAPS), np.linalg.inv(evaluation(INPUTS)).T
     return Transforms(*(m.astype(np.float32) for m in matrices))
 
 
@@ -113,16 +111,15 @@ def conv2d_dw(x: Array, grad: Array, padding: Pair) -> Array:
     def part(group: int) -> None:
         for chunk in plan.chunks[group :: len(sums)]:
             q = _along_both(transforms().at.T, chunk.gathered(grad))
-            found = np.matmul(q.reshape(VALUES, -1, o).transpose(0, 2, 1), chunk.transformed(x))
+            v = chunk.transformed(x)
+            found = np.matmul(v.transpose(0, 2, 1), q.reshape(VALUES, -1, o))
             total = sums[group]
             sums[group] = found if total is None else np.add(total, found, out=total)
 
     share_out(part, len(sums), _seconds(plan, c, o))
     total = reduce(np.add, [found for found in sums if found is not None])
-    # Both axes at once: the result then lies in memory as weights do.
-    return np.matmul(_finite(total).reshape(VALUES, -1).T, transforms().gg).reshape(
-        o, c, TAPS, TAPS
-    )
+    taps = _along_both(transforms().g.T, _finite(total).reshape(INPUTS, INPUTS, -1))
+    return taps_last(taps.reshape(TAPS, TAPS, c, o))
 
 
 def _seconds(plan: _Plan, c: int, o: int) -> float:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigan as mg
+from minigan import nn, optim
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.parallel import workers
@@ -116,11 +117,10 @@ def test_winograd_rounds_a_few_times_as_much_as_the_direct_form():
 
 def test_its_transforms_filter_exactly_what_they_say():
     """A^T [(G g) * (B^T d)] is the filter of 3 taps over 6 inputs, in one dimension."""
-    at, g, bt, gg = (m.astype(np.float64) for m in winograd.transforms())
+    at, g, bt = (m.astype(np.float64) for m in winograd.transforms())
     d, taps = numbers(0, winograd.INPUTS), numbers(1, winograd.TAPS)
     expected = np.correlate(d, taps)
     np.testing.assert_allclose(at @ ((g @ taps) * (bt @ d)), expected, atol=2e-6)
-    np.testing.assert_allclose(gg, np.kron(g, g), atol=2e-7)
 
 
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3e38])
@@ -238,3 +238,26 @@ def test_no_image_gives_no_image(name):
         assert mg.conv2d(Tensor(x), Tensor(w), padding=1).shape == (0, 16, 8, 8)
         dw = mg.conv2d_dw(Tensor(x), Tensor(x), kernel_size=3, padding=1)
         np.testing.assert_array_equal(dw.numpy(), np.zeros_like(w))
+
+
+@pytest.mark.parametrize("by", ["gradients", "backward"])
+@pytest.mark.parametrize(
+    "layer", [nn.Conv2d(16, 24, 3, padding=1), nn.Conv2d(3, 8, 5), nn.ConvTranspose2d(6, 8, 4, 2)]
+)
+def test_weights_gradients_and_adams_state_lie_alike_in_memory(layer, by):
+    """Then Adam passes over them as one axis, and a convolution multiplies by them as they are."""
+    channels = 0 if isinstance(layer, nn.ConvTranspose2d) else 1
+    x = numbers(0, 2, layer.weight.shape[channels], 16, 16)
+    adam = optim.Adam(layer.parameters())
+    if by == "backward":
+        (layer(mg.tensor(x)) ** 2).mean().backward()
+    else:
+        with workers(1) as pool:
+            pool.gradients(
+                lambda x: ((layer(mg.tensor(x)) ** 2).mean(), {}), layer.parameters(), [x]
+            )
+    adam.step()
+    weight = layer.weight
+    arrays = weight.numpy(), weight.grad.numpy(), adam.state["mean"][0], adam.state["square"][0]
+    assert {a.strides for a in arrays} == {weight.numpy().strides}
+    assert weight.numpy().transpose(2, 3, 1, 0).flags.c_contiguous
