@@ -17,16 +17,15 @@ Pair = tuple[int, int]
 
 def conv2d(x: Array, weight: Array, bias: Array | None = None, **how: Any) -> Array:
     """minigan.ops.conv.conv2d; the result mostly has its channels innermost in memory."""
-    return _convolve("conv2d", of_conv2d(x, weight, **how), x, weight, bias)
+    y = _by_another("conv2d", of_conv2d(x, weight, **how), x, weight, bias)
+    return direct.conv2d(x, weight, bias, **how) if y is None else y
 
 
 def conv2d_dx(grad: Array, weight: Array, *, input_size: Pair, **how: Any) -> Array:
     """minigan.ops.conv.conv2d_dx: at stride 1 a convolution with the kernel turned round."""
     call = of_conv2d_dx(grad, weight, input_size=input_size, **how)
-    if call.kind == "folding":
-        choose("conv2d_dx", call)
-        return direct.conv2d_dx(grad, weight, input_size=input_size, **how)
-    return _convolve("conv2d_dx", call, grad, _turned(weight, call.groups), None)
+    y = _by_another("conv2d_dx", call, grad, direct.turned(weight, call.groups), None)
+    return direct.conv2d_dx(grad, weight, input_size=input_size, **how) if y is None else y
 
 
 def conv2d_dw(x: Array, grad: Array, *, kernel_size: Pair, **how: Any) -> Array:
@@ -43,7 +42,10 @@ def conv2d_dw(x: Array, grad: Array, *, kernel_size: Pair, **how: Any) -> Array:
     return direct.conv2d_dw(x, grad, kernel_size=kernel_size, **how)
 
 
-def _convolve(operation: str, call: Call, x: Array, weight: Array, bias: Array | None) -> Array:
+def _by_another(
+    operation: str, call: Call, x: Array, weight: Array, bias: Array | None
+) -> Array | None:
+    """The convolution, if another algorithm than the direct one is taken and gives finite numbers."""
     algorithm = choose(operation, call).taken.name
     if algorithm == "unfold":
         return unfold.conv2d(x, weight, bias, call.stride, call.padding, call.out_size)
@@ -52,11 +54,4 @@ def _convolve(operation: str, call: Call, x: Array, weight: Array, bias: Array |
             return winograd.conv2d(x, weight, bias, call.padding)
         except FloatingPointError:
             pass
-    return direct.conv2d(x, weight, bias, **call.settings)
-
-
-def _turned(weight: Array, groups: int) -> Array:
-    """The kernel of the adjoint at stride 1: rotated by 180 degrees, inputs and outputs exchanged."""
-    o, c, kh, kw = weight.shape
-    grouped = weight.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
-    return grouped.transpose(0, 2, 1, 3, 4).reshape(groups * c, o // groups, kh, kw)
+    return None

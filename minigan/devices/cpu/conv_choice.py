@@ -1,7 +1,6 @@
 """Which algorithm convolves on the CPU: a choice by shape, that `use_kernels` and `exact` overrule.
 
-    unfold     a side with up to 4 channels, as in a network's first and last layer; weight gradients of
-               layers with more weights than pixels
+    unfold     a side with up to 4 channels, as in a network's first and last layer
     winograd   3 x 3 kernels at stride 1 in float32: a quarter of the multiplications, some more rounding
     direct     every other call
 
@@ -20,7 +19,7 @@ import numpy as np
 from minigan.core.errors import ShapeError
 from minigan.devices import Array
 from minigan.devices.choice import Choice, asked_for, enter, record, wishes
-from minigan.devices.cpu import winograd
+from minigan.devices.cpu import direct, winograd
 
 Pair = tuple[int, int]
 
@@ -49,15 +48,6 @@ class Call(NamedTuple):
         )
         return height, width
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        return {
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-        }
-
 
 def of_conv2d(x: Array, weight: Array, bias: Array | None = None, **how: Any) -> Call:
     """A call of conv2d."""
@@ -83,7 +73,7 @@ def of_conv2d_dx(
 ) -> Call:
     """A call of conv2d_dx: at stride 1 a convolution of `grad` with the kernel turned round."""
     (o, c, kh, kw), dtype = weight.shape, np.result_type(grad, weight).name
-    border = dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
+    border = direct.adjoint_padding(weight, padding, dilation)
     c *= groups
     if stride == (1, 1) and min(border) >= 0:
         return Call(grad.shape, c, (kh, kw), stride, border, dilation, groups, dtype)
@@ -129,13 +119,15 @@ def _unfold_cannot(call: Call) -> str:
 
 
 def _unfold_unwise(call: Call) -> str:
-    (n, c, _, _), (out_h, out_w) = call.x_shape, call.out_size
     if call.kernel == (1, 1):
         return "a 1 x 1 kernel is one matrix product as it is"
-    few_inputs, few_outputs = c <= 4, call.o <= 4 and call.stride == (1, 1)
-    if few_inputs or few_outputs or (call.kind == "weights" and n * out_h * out_w <= call.o):
-        return ""
-    return "what it unfolds would be larger than the weight"
+    few_inputs, few_outputs = call.x_shape[1] <= 4, call.o <= 4 and call.stride == (1, 1)
+    return "" if few_inputs or few_outputs else "it is for up to 4 channels on one side"
+
+
+# Measured on one thread: from so many tiles on, Winograd's algorithm is faster than the direct one. A
+# weight of more than 256 x 256 channels, four times as large when transformed, leaves the cache.
+_TILES, _TILES_FOR_LARGE, _LARGE_WEIGHT = 8, 32, 256 * 256
 
 
 def _winograd_cannot(call: Call) -> str:
@@ -153,6 +145,10 @@ def _winograd_unwise(call: Call) -> str:
         return "with few channels its transforms take longer than its products"
     if min(call.out_size) < winograd.OUTPUTS:
         return "its tiles would be mostly empty"
+    down, across = (-(-size // winograd.OUTPUTS) for size in call.out_size)
+    large = call.x_shape[1] * call.o > _LARGE_WEIGHT
+    if call.x_shape[0] * down * across < (_TILES_FOR_LARGE if large else _TILES):
+        return "with few tiles, transforming the weight takes longer than its products save"
     return ""
 
 

@@ -1,22 +1,25 @@
-"""Convolution of any kind: unfold the rows of windows, then a few matrix products.
+"""Convolution of any kind: windows as rows of a matrix, then one matrix product.
 
-The idea. Keep the channels innermost in memory (NHWC; on the CPU strides are free, so tensors stay
-logically NCHW). Copy, for every row of the padded image and every output column, the kw x C values that
-a kernel row sees there, side by side: a matrix U. Kernel row i then meets the rows of U from i on,
+The idea (im2col). Keep the channels innermost in memory (NHWC; on the CPU strides are free, so tensors
+stay logically NCHW). Copy what each output pixel sees, its kh kw C values, side by side into a row of a
+matrix U. Then
 
-    y = sum over i of U[rows i, i + s, ...] @ W_i          W_i: (kw C, O)
+    y  = U W                 U: (pixels, kh kw C), W: the weight as (kh kw C, O)
+    dw = U^T g               g: (pixels, O), what flows back
+    dU = g W^T               whose values are then added up where they came from
 
-so kh matrix products do all the work. A full unfolding (im2col) would copy kh kw times the image; this
-copies kw times. With a stride s, the rows of U are stored by their remainder modulo s, so that each
-product still reads consecutive rows.
+U would be kh kw times as large as the image. So it is made some rows of pixels at a time, of a size that
+the cache still holds when BLAS reads it.
 
-Cost: 2 N O C kh kw H' W' FLOPs in BLAS, which dominate once O is above some 16 channels; kw N C H W'
-values copied, and kh - 1 additions of the result.
+Cost: 2 N O C kh kw H' W' FLOPs in BLAS, which dominate once O is above some 16 channels, and kh kw N C
+H' W' values copied; for dU as many additions.
 """
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+import math
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
@@ -26,8 +29,11 @@ from minigan.devices.cpu.layout import taps_first, taps_last
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
+Chunk = tuple[slice, slice]  # some images, and rows of their pixels
 
-_UNFOLDED_BYTES = 4 << 20  # images are unfolded together up to this size, which a cache still holds
+_UNFOLDED_BYTES = 1 << 21  # of U at a time
+_FEW_PIXELS = 256  # to divide these among threads would be to read the weight twice
+_CHEAP_TURN = 4  # to turn a weight round pays from so many pixels for each of its outputs
 
 
 def conv2d(
@@ -41,34 +47,26 @@ def conv2d(
     groups: int,
 ) -> Array:
     """minigan.ops.conv.conv2d; the result has its channels innermost in memory."""
-    n, c, h, w = x.shape
-    o, _, kh, kw = weight.shape
-    out_h, out_w = _output_size((h, w), (kh, kw), stride, padding, dilation)
-    y = np.empty((n, out_h, out_w, o), np.result_type(x, weight))
-    for inputs, outputs in _channels_of_groups(c, o, groups):
-        taps = _kernel_rows(weight[outputs])
-        rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
-        offset = None if bias is None else bias[outputs]
-        part = partial(_products, rows, taps, offset, y[..., outputs])
-        share_out(part, len(rows.chunks), 2 * y.size * weight[0].size / groups / FLOPS_PER_SECOND)
+    (n, c), (o, _, *kernel) = x.shape[:2], weight.shape
+    dtype = np.result_type(x, weight)
+    windows = _Windows(x.shape, kernel, stride, padding, dilation, groups, dtype)
+    image = windows.padded(x)
+    matrices = [_matrix(weight[outputs], dtype) for _, outputs in _groups(c, o, groups)]
+    y = np.empty((n, *windows.out_size, o), dtype)
+
+    def part(i: int) -> None:
+        chunk = windows.chunks[i]
+        for (inputs, outputs), matrix in zip(_groups(c, o, groups), matrices, strict=True):
+            seen, target = windows.unfolded(image[..., inputs], chunk), y[chunk][..., outputs]
+            if groups == 1:
+                np.matmul(seen, matrix, out=target.reshape(len(seen), o))
+            else:
+                target[...] = np.matmul(seen, matrix).reshape(target.shape)
+            if bias is not None:
+                target += bias[outputs]
+
+    share_out(part, len(windows.chunks), _seconds(y.size * weight[0].size))
     return y.transpose(0, 3, 1, 2)
-
-
-def _products(rows: _PaddedRows, taps: Array, bias: Array | None, y: Array, chunk: int) -> None:
-    """One chunk's images into y (N, H', W', O): a product for each row of the kernel, added up."""
-    images = rows.chunks[chunk]
-    target, unfolded = y[images], rows.unfold(images)
-    whole = target.flags.c_contiguous  # one group: the first product can go where the sum is wanted
-    for i, row_of_taps in enumerate(taps):
-        seen = rows.seen_by(unfolded, i, y.shape[1])
-        if i == 0 and whole:
-            np.matmul(seen, row_of_taps, out=target.reshape(*seen.shape[:2], -1))
-        elif i == 0:
-            target[...] = np.matmul(seen, row_of_taps).reshape(target.shape)
-        else:
-            target += np.matmul(seen, row_of_taps).reshape(target.shape)
-    if bias is not None:
-        target += bias
 
 
 def conv2d_dw(
@@ -81,24 +79,21 @@ def conv2d_dw(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """minigan.ops.conv.conv2d_dw: U^T g for each kernel row, summed over the images in order."""
-    n, c = x.shape[:2]
-    o, out_h, out_w = grad.shape[1:]
-    kh, kw = kernel_size
-    g = _channels_last(grad).reshape(n, out_h * out_w, o)
+    """minigan.ops.conv.conv2d_dw: U^T g, summed over the chunks in order."""
+    c, o = x.shape[1], grad.shape[1]
     dtype = np.result_type(x, grad)
-    dw = np.empty((kh, kw, c // groups, o), dtype)
-    for inputs, outputs in _channels_of_groups(c, o, groups):
-        rows = _PaddedRows(x[:, inputs], kw, out_w, stride, padding, dilation)
-        width = outputs.stop - outputs.start
-        sums = np.zeros((kh, kw * (c // groups), width), dtype)
-        for images in rows.chunks:
-            unfolded = rows.unfold(images)
-            for i in range(kh):
-                seen = rows.seen_by(unfolded, i, out_h)
-                sums[i] += np.matmul(seen.transpose(0, 2, 1), g[images, :, outputs]).sum(axis=0)
-        dw[..., outputs] = sums.reshape(kh, kw, c // groups, width)
-    return taps_last(dw)
+    windows = _Windows(x.shape, kernel_size, stride, padding, dilation, groups, dtype)
+    image, g = windows.padded(x), _channels_last(grad, dtype)
+    shape = *kernel_size, c // groups, o // groups
+    of_groups = []
+    for inputs, outputs in _groups(c, o, groups):
+        total = None
+        for chunk in windows.chunks:
+            seen, arriving = windows.unfolded(image[..., inputs], chunk), g[chunk][..., outputs]
+            share = np.matmul(seen.T, arriving.reshape(len(seen), -1))
+            total = share if total is None else np.add(total, share, out=total)
+        of_groups.append(np.zeros(shape, dtype) if total is None else total.reshape(shape))
+    return taps_last(of_groups[0] if groups == 1 else np.concatenate(of_groups, axis=-1))
 
 
 def conv2d_dx(
@@ -111,104 +106,155 @@ def conv2d_dx(
     dilation: Pair,
     groups: int,
 ) -> Array:
-    """minigan.ops.conv.conv2d_dx: every window's values are added where they came from."""
-    n, o, out_h, out_w = grad.shape
-    c, kh, kw = weight.shape[1:]
-    (h, w), (ph, pw), (sh, sw), (dh, dw) = input_size, padding, stride, dilation
-    g = _channels_last(grad).reshape(n, out_h * out_w, o)
-    padded_h = max(h + 2 * ph, (kh - 1) * dh + sh * out_h)
-    padded_w = max(w + 2 * pw, (kw - 1) * dw + sw * out_w)
-    x = np.empty((n, padded_h, padded_w, groups * c), np.result_type(grad, weight))
-    kernels = [
-        (inputs, outputs, _kernel_rows(weight[outputs]))
-        for inputs, outputs in _channels_of_groups(groups * c, o, groups)
-    ]
+    """minigan.ops.conv.conv2d_dx: every window's values are added where they came from.
 
-    def part(image: int) -> None:
-        target = x[image]
-        target[...] = 0
-        for inputs, outputs, taps in kernels:
-            for i in range(kh):
-                product = np.matmul(g[image, :, outputs], taps[i].T)
-                product = product.reshape(out_h, out_w, kw, c)
-                rows = slice(i * dh, i * dh + sh * out_h, sh)
-                for j in range(kw):
-                    columns = slice(j * dw, j * dw + sw * out_w, sw)
-                    target[rows, columns, inputs] += product[:, :, j]
+    At stride 1 this is also a convolution by the kernel turned round, which reads where this one adds;
+    it is computed so where the weight is small beside the image.
+    """
+    (n, o, *out_size), (c, *kernel) = grad.shape, weight.shape[1:]
+    border = adjoint_padding(weight, padding, dilation)
+    if stride == (1, 1) and min(border) >= 0 and n * math.prod(out_size) > _CHEAP_TURN * o:
+        how = {"stride": stride, "padding": border, "dilation": dilation, "groups": groups}
+        return conv2d(grad, turned(weight, groups), **how)
+    c *= groups
+    dtype = np.result_type(grad, weight)
+    windows = _Windows((n, c, *input_size), kernel, stride, padding, dilation, groups, dtype)
+    g = _channels_last(grad, dtype)
+    matrices = [_matrix(weight[outputs], dtype).T for _, outputs in _groups(c, o, groups)]
+    x = np.empty((n, *windows.padded_size, c), dtype)
 
-    share_out(part, n, 2 * grad.size * weight[0].size / FLOPS_PER_SECOND)
+    def part(i: int) -> None:
+        images, chunks = windows.of_images[i]
+        x[images] = 0
+        for chunk in chunks:
+            for (inputs, outputs), matrix in zip(_groups(c, o, groups), matrices, strict=True):
+                arriving = g[chunk][..., outputs]
+                values = np.matmul(arriving.reshape(-1, matrix.shape[0]), matrix)
+                windows.fold(values, x[..., inputs], chunk)
+
+    share_out(part, len(windows.of_images), _seconds(grad.size * weight[0].size))
+    (h, w), (ph, pw) = input_size, padding
     return x[:, ph : ph + h, pw : pw + w].transpose(0, 3, 1, 2)
 
 
-# ---------------------------------------------------------------------- the rows of windows
+def turned(weight: Array, groups: int = 1) -> Array:
+    """The kernel of the adjoint at stride 1: rotated by 180 degrees, inputs and outputs exchanged."""
+    o, c, kh, kw = weight.shape
+    grouped = weight.reshape(groups, o // groups, c, kh, kw)[..., ::-1, ::-1]
+    return grouped.transpose(0, 2, 1, 3, 4).reshape(groups * c, o // groups, kh, kw)
 
 
-class _PaddedRows:
-    """Zero-padded images (N, H, W, C), whose kernel rows can be unfolded, some images at a time."""
+def adjoint_padding(weight: Array, padding: Pair, dilation: Pair) -> Pair:
+    """The padding with which the adjoint at stride 1 is a convolution; negative where it is none."""
+    kh, kw = weight.shape[2:]
+    return dilation[0] * (kh - 1) - padding[0], dilation[1] * (kw - 1) - padding[1]
 
-    def __init__(self, x: Array, kw: int, out_w: int, stride: Pair, padding: Pair, dilation: Pair):
-        n, c, h, w = x.shape
-        (ph, pw), (sh, sw), dw = padding, stride, dilation[1]
-        self.stride, self.dilation = stride, dilation
-        self.rows_per_phase = -(-(h + 2 * ph) // sh)
-        columns = max(w + 2 * pw, (kw - 1) * dw + sw * out_w)
-        if (sh, ph, pw) == (1, 0, 0) and columns == w:
-            self.padded = _channels_last(x)
-        else:
-            self.padded = np.zeros((n, self.rows_per_phase * sh, columns, c), x.dtype)
-            self.padded[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
-        self.kw, self.out_w = kw, out_w
+
+def _seconds(products: int) -> float:
+    return 2 * products / FLOPS_PER_SECOND
+
+
+# ---------------------------------------------------------------------- the windows
+
+
+class _Windows:
+    """What the pixels of an output see of images (N, C, H, W), zero-padded; C of one group."""
+
+    def __init__(
+        self,
+        x_shape: tuple[int, ...],
+        kernel: Sequence[int],
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        dtype: np.dtype,
+    ):
+        self.n, channels, *self.size = x_shape
+        self.kernel, self.stride, self.padding, self.dilation = kernel, stride, padding, dilation
+        self.c, self.dtype = channels // groups, dtype
+        self.out_size = [
+            (size + 2 * p - d * (k - 1) - 1) // s + 1
+            for size, k, s, p, d in zip(self.size, kernel, stride, padding, dilation, strict=True)
+        ]
+        self.padded_size = [size + 2 * p for size, p in zip(self.size, padding, strict=True)]
+
+    def padded(self, x: Array) -> Array:
+        """The images (N, H, W, all C) with a border of zeros; no copy where that is how they lie."""
+        (h, w), (ph, pw) = self.size, self.padding
+        if self.padded_size == [h, w]:
+            return _channels_last(x, self.dtype)
+        image = np.zeros((self.n, *self.padded_size, x.shape[1]), self.dtype)
+        image[:, ph : ph + h, pw : pw + w] = x.transpose(0, 2, 3, 1)
+        return image
 
     @cached_property
-    def chunks(self) -> list[slice]:
-        """The images in order, as many at a time as shall be unfolded together."""
-        n, h, _, c = self.padded.shape
-        each = h * self.out_w * self.kw * c * self.padded.itemsize
-        count = max(1, min(_UNFOLDED_BYTES // max(each, 1), -(-n // 2)))
-        return [slice(first, min(first + count, n)) for first in range(0, n, count)]
+    def chunks(self) -> list[Chunk]:
+        """All pixels in order, as many at a time as shall be unfolded together."""
+        return [chunk for _, chunks in self.of_images for chunk in chunks]
 
-    def unfold(self, images: slice) -> Array:
-        """U of these images: (N, sh, rows / sh, out_w, kw C), rows by remainder modulo the stride."""
-        p = self.padded[images]
-        n, _, _, c = p.shape
-        (sh, sw), q = self.stride, self.rows_per_phase
-        sn, sy, sx, sc = p.strides
-        windows = as_strided(
-            p,
-            (n, sh, q, self.out_w, self.kw, c),
-            (sn, sy, sh * sy, sw * sx, self.dilation[1] * sx, sc),
-            writeable=False,
+    @cached_property
+    def of_images(self) -> list[tuple[slice, list[Chunk]]]:
+        """The same by images: several in one chunk, or one in several; two parts, of many pixels."""
+        out_h, out_w = self.out_size
+        row = max(1, out_w * self.kernel[0] * self.kernel[1] * self.c * self.dtype.itemsize)
+        rows = max(1, _UNFOLDED_BYTES // row)
+        together = max(1, min(rows // max(1, out_h), self.n))
+        if together == self.n and self.n * out_h * out_w > _FEW_PIXELS:
+            together = -(-self.n // 2)
+        return [
+            (
+                images := slice(first, min(first + together, self.n)),
+                [(images, slice(y, min(y + rows, out_h))) for y in range(0, out_h, rows)],
+            )
+            for first in range(0, self.n, together)
+        ]
+
+    def unfolded(self, image: Array, chunk: Chunk) -> Array:
+        """U of a chunk: (pixels, kh kw C); a view of the images where the kernel is 1 x 1."""
+        (images, rows), (kh, kw), (sh, sw), (dh, dw) = (
+            chunk,
+            self.kernel,
+            self.stride,
+            self.dilation,
         )
-        return windows.reshape(n, sh, q, self.out_w, self.kw * c)  # copies unless kw is 1
+        seen = image[images, rows.start * sh :]
+        sn, sy, sx, sc = seen.strides
+        shape = (len(seen), rows.stop - rows.start, self.out_size[1], kh, kw, self.c)
+        strides = (sn, sh * sy, sw * sx, dh * sy, dw * sx, sc)
+        return as_strided(seen, shape, strides, writeable=False).reshape(-1, kh * kw * self.c)
 
-    def seen_by(self, unfolded: Array, i: int, out_h: int) -> Array:
-        """The rows of U that kernel row i meets: (N, out_h out_w, kw C)."""
-        first, phase = divmod(i * self.dilation[0], self.stride[0])
-        rows = unfolded[:, phase, first : first + out_h]
-        return rows.reshape(len(rows), out_h * self.out_w, -1)
+    def fold(self, values: Array, image: Array, chunk: Chunk) -> None:
+        """Add the rows of a dU into the images they were unfolded from."""
+        (images, rows), (kh, kw), (sh, sw), (dh, dw) = (
+            chunk,
+            self.kernel,
+            self.stride,
+            self.dilation,
+        )
+        count, out_w = rows.stop - rows.start, self.out_size[1]
+        values = values.reshape(-1, count, out_w, kh, kw, self.c)
+        for i in range(kh):
+            top = rows.start * sh + i * dh
+            for j in range(kw):
+                down, across = (
+                    slice(first, first + s * size, s)
+                    for first, s, size in ((top, sh, count), (j * dw, sw, out_w))
+                )
+                image[images, down, across] += values[:, :, :, i, j]
 
 
-def _kernel_rows(weight: Array) -> Array:
-    """weight (O, C, kh, kw) as one matrix for each kernel row: (kh, kw C, O)."""
-    o, c, kh, kw = weight.shape
-    return taps_first(weight).reshape(kh, kw * c, o)
+def _matrix(weight: Array, dtype: np.dtype) -> Array:
+    """weight (O, C, kh, kw) as (kh kw C, O)."""
+    return taps_first(weight).reshape(-1, len(weight)).astype(dtype, copy=False)
 
 
-def _channels_of_groups(c: int, o: int, groups: int) -> list[tuple[slice, slice]]:
+def _groups(c: int, o: int, groups: int) -> list[tuple[slice, slice]]:
     """For each group, its slice of the input channels and of the output channels."""
     ci, co = c // groups, o // groups
     return [(slice(k * ci, k * ci + ci), slice(k * co, k * co + co)) for k in range(groups)]
 
 
-def _channels_last(x: Array) -> Array:
+def _channels_last(x: Array, dtype: np.dtype) -> Array:
     """(N, C, H, W) as a contiguous (N, H, W, C); no copy if it already lies so in memory."""
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1))
-
-
-def _output_size(
-    size: Pair, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair
-) -> list[int]:
-    return [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
-    ]
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1), dtype)

@@ -1,4 +1,4 @@
-"""Convolution by unfolding one side wholly: for few channels there, or for more weights than pixels.
+"""Convolution with few channels on one side, by unfolding that side.
 
 The idea. One side of a network's first layer (3 -> C) and of its last (C -> 3) is an image of a few
 planes, the other a wide one, whose every pixel has C channels. To unfold the thin side (each window of
@@ -8,11 +8,8 @@ kh x kw pixels as a column) is cheap, and then one matrix product does all:
     correlate  taps (K, C)      = columns (K, pixels)   @ wide (pixels, C)
     reduce     columns (K, pixels) = taps (K, C) @ wide^T (C, pixels), then folded into the planes
 
-To unfold the wide side, as direct.py does for a row of the kernel, would copy C / planes times as much,
-and its products would be only a few columns wide.
-
-The weight gradient of a layer with more weights than pixels is computed so too: `correlate` gives it in
-the order in which weights lie, which saves turning it round.
+To unfold the wide side, as direct.py does, would copy C / planes times as much, and its products would be
+only a few columns wide.
 
 Cost: 2 K C FLOPs for each pixel of the wide side, as for any direct form, and K values for each that pass
 through the cache once. Rounding is that of the direct form.

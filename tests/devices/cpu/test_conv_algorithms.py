@@ -13,7 +13,7 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
-from minigan.devices.cpu import winograd
+from minigan.devices.cpu import direct, winograd
 from minigan.devices.cpu.conv_choice import ALGORITHMS, CALLS
 
 OPERATIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
@@ -77,6 +77,26 @@ def test_it_computes_what_the_definition_says(name, dtype, drawn):
         np.testing.assert_allclose(
             actual / scale, expected / scale, atol=4e-5 if dtype == np.float32 else 1e-12
         )
+
+
+@pytest.mark.parametrize("turn", [0, 1000])
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
+def test_the_direct_form_does_not_depend_on_how_much_it_unfolds_at_once(
+    monkeypatch, stride, dilation, groups, turn
+):
+    """Row by row, image by image, by the kernel turned round or by adding up: the same numbers."""
+    how = {"stride": stride, "padding": (1, 2), "dilation": dilation, "groups": groups}
+    x, weight = numbers(0, 3, 6, 11, 9), numbers(1, 3, 6 // groups, 3, 4)
+    calls = three_calls(x, weight, numbers(2, 3), how)
+    at_once = [computed(*call, np.float64, "direct") for call in calls]
+    monkeypatch.setattr(direct, "_UNFOLDED_BYTES", 1)
+    monkeypatch.setattr(direct, "_FEW_PIXELS", 0)
+    monkeypatch.setattr(direct, "_CHEAP_TURN", turn)
+    by_row = [computed(*call, np.float64, "direct") for call in calls]
+    for expected, found in zip(at_once, by_row, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ["unfold", "direct"])
@@ -182,7 +202,7 @@ def test_the_algorithm_is_chosen_by_shape(taken, shapes, how):
 
 def test_gradients_choose_for_themselves():
     y, w, x = (2, 256, 7, 7), (256, 128, 4, 4), (2, 128, 8, 8)
-    assert plan(mg.conv2d_dw, x, y, kernel_size=4, padding=1).choices[0].taken.name == "unfold"
+    assert plan(mg.conv2d_dw, x, y, kernel_size=4, padding=1).choices[0].taken.name == "direct"
     forward = plan(mg.conv2d, x, w, padding=1).choices[0]
     assert forward.taken.name == "direct"
     strided = plan(mg.conv2d_dx, (2, 256, 4, 4), w, input_size=8, stride=2, padding=1).choices[0]
