@@ -31,9 +31,9 @@ def test_every_operation_has_an_entry():
     assert set(REGISTRY) == set(CATALOGUE)
 
 
-def test_only_piecewise_constant_operations_and_one_fused_gradient_have_no_derivative():
+def test_only_piecewise_constant_operations_have_no_derivative():
     constant = {"sign", "share_of_larger", "is_within", "eq", "ne", "lt", "le", "gt", "ge"}
-    assert set(NAMES) - set(DIFFERENTIABLE) == {*constant, "normalize_grad"}
+    assert set(NAMES) - set(DIFFERENTIABLE) == constant
 
 
 def is_floating(array) -> bool:

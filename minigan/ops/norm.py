@@ -6,7 +6,10 @@ norm (over the batch and the pixels of each channel).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from minigan.core.calls import says_what_it_takes
 from minigan.core.errors import ArgumentError, ShapeError
@@ -15,10 +18,9 @@ from minigan.core.op import op
 from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import norm as cpu
-from minigan.ops import elementwise
+from minigan.ops import elementwise, reduce
 from minigan.ops.checks import check_image, normal_axes, number
 from minigan.ops.elementwise import sqrt
-from minigan.ops.reduce import mean
 from minigan.ops.shape import reshape
 
 Axes = tuple[int, ...]
@@ -36,50 +38,127 @@ def normalize(
     return cpu.normalize(x, axis, eps, relu)  # type: ignore[arg-type]
 
 
-@normalize.composed
-def normalize_composed(x: Tensor, *, axis: Axes, eps: float, relu: bool = False) -> Tensor:
-    """The same from primitives: what the fused form is tested against and differentiated through."""
-    centred = x - mean(x, axis=axis, keepdims=True)
-    y = centred / sqrt(mean(centred * centred, axis=axis, keepdims=True) + eps)
-    return elementwise.relu(y) if relu else y
-
-
 @normalize.vjp("x")
-def _(
-    g: Tensor, x: Tensor, mean: Tensor, reciprocal_deviation: Tensor, axis: Axes, relu: bool
-) -> Tensor:
-    return normalize_grad(g, x, mean, reciprocal_deviation, axis=axis, relu=relu)
+def _(g: Tensor, x: Tensor, mean: Tensor, reciprocal_deviation: Tensor, **how: Any) -> Tensor:
+    return normalize_grad(g, x, mean, reciprocal_deviation, **how)
 
 
-@op(differentiable=False)
+@op(floating=True)
 def normalize_grad(
     grad: Array,
     x: Array,
-    mean: Array,
-    reciprocal_deviation: Array,
+    mean: Array | None = None,
+    reciprocal_deviation: Array | None = None,
     *,
-    axis: Axes,
+    axis: int | Axes,
+    eps: float = 1e-5,
     relu: bool = False,
 ) -> Array:
     """normalize's vjp, fused: r (g - mean(g) - xhat mean(g xhat)), where xhat = (x - mean) r.
 
     With `relu`, g counts as 0 where xhat is not positive.
 
+    mean, reciprocal_deviation  those of x, where they are known already. They spare time and are no
+                                variables: the derivative with respect to x is that of the whole
+
     With y_i = r (x_i - m), r = (v + eps)^(-1/2): the mean's share of dy/dx takes out mean(g), the
     deviation's takes out xhat mean(g xhat) (Ioffe & Szegedy 2015, section 3, in simplified form).
     """
-    return cpu.normalize_grad(grad, x, mean, reciprocal_deviation, axis, relu)
+    if mean is None or reciprocal_deviation is None:
+        _, mean, reciprocal_deviation = cpu.normalize(x, axis, eps)  # type: ignore[arg-type]
+    return cpu.normalize_grad(grad, x, mean, reciprocal_deviation, axis, relu)  # type: ignore[arg-type]
+
+
+@normalize_grad.vjp("grad", "x")
+def _(
+    g: Tensor,
+    out: Tensor,
+    grad: Tensor,
+    x: Tensor,
+    mean: Tensor | None,
+    reciprocal_deviation: Tensor | None,
+    axis: Axes,
+    eps: float,
+    relu: bool,
+    needs: Sequence[bool],
+) -> tuple[Tensor, Tensor | None]:
+    """In the gradient it is linear and, but for relu, its own adjoint: write P(g) for it.
+
+    For x, <h, P(g)> = n r (mean(h g) - mean(h) mean(g) - mean(h xhat) mean(g xhat)), whose derivative is
+    -r (xhat mean(h P(g)) + P(h) mean(g xhat) + P(g) mean(h xhat)). Here h is `g`, and P(g) is `out`.
+    """
+    m, r = mean, reciprocal_deviation
+    if m is None or r is None:
+        _, m, r = normalize.with_aux(x.detach(), axis=axis, eps=eps)
+    passed = normalize_grad(g, x, m, r, axis=axis, eps=eps)
+    centred = x - m
+    for_grad = elementwise.relu_grad(passed, centred) if relu else passed
+    if not needs[1]:
+        return for_grad, None
+    grad, xhat = elementwise.relu_grad(grad, centred) if relu else grad, centred * r
+    shares = (
+        xhat * _mean(g * out, axis)
+        + passed * _mean(grad * xhat, axis)
+        + out * _mean(g * xhat, axis)
+    )
+    return for_grad, -r * shares
+
+
+normalize_grad.vjps(mean=None, reciprocal_deviation=None)
+
+
+@normalize_grad.composed
+def _(
+    grad: Tensor,
+    x: Tensor,
+    mean: Any,
+    reciprocal_deviation: Any,
+    axis: Axes,
+    eps: float,
+    relu: bool,
+) -> Tensor:
+    """The same from primitives: what its own derivative is differentiated through."""
+    centred = x - _mean(x, axis)
+    r = 1 / sqrt(_mean(centred * centred, axis) + eps)
+    xhat = centred * r
+    if relu:
+        grad = elementwise.relu_grad(grad, xhat)
+    return r * (grad - _mean(grad, axis) - xhat * _mean(grad * xhat, axis))
+
+
+def _mean(x: Tensor, axis: Axes) -> Tensor:
+    return reduce.mean(x, axis=axis, keepdims=True)
+
+
+def _check(name: str, x: Array, axis: int | Axes, eps: float, relu: bool) -> dict[str, Any]:
+    axes = normal_axes(name, axis, x.shape)
+    if any(x.shape[a] == 0 for a in axes):
+        raise ShapeError(
+            f"{name}: x has shape {x.shape}, with no elements along axis {axis}; it needs at least one"
+        )
+    return {"axis": axes, "eps": number(name, "eps", eps), "relu": bool(relu)}
 
 
 @normalize.check
 def _(x: Array, axis: int | Axes, eps: float, relu: bool) -> dict[str, Any]:
-    axes = normal_axes("normalize", axis, x.shape)
-    if any(x.shape[a] == 0 for a in axes):
+    return _check("normalize", x, axis, eps, relu)
+
+
+@normalize_grad.check
+def _(
+    grad: Array,
+    x: Array,
+    mean: Any,
+    reciprocal_deviation: Any,
+    axis: int | Axes,
+    eps: float,
+    relu: bool,
+) -> dict[str, Any]:
+    if np.shape(grad) != np.shape(x):
         raise ShapeError(
-            f"normalize: x has shape {x.shape}, with no elements along axis {axis}; "
-            "it needs at least one"
+            f"normalize_grad: grad has shape {grad.shape}; x of {x.shape} needs the same"
         )
-    return {"axis": axes, "eps": number("normalize", "eps", eps), "relu": bool(relu)}
+    return _check("normalize_grad", x, axis, eps, relu)
 
 
 # ---------------------------------------------------------------------- as layers use it

@@ -60,13 +60,16 @@ def normalize_grad(
     device: Device,
     grad: Array,
     x: Array,
-    mean: Array,
-    reciprocal_deviation: Array,
+    mean: Array | None,
+    reciprocal_deviation: Array | None,
     *,
     axis: Axes,
+    eps: float,
     relu: bool,
 ) -> Array:
     """What flows back through normalize: r (g - mean(g) - xhat mean(g xhat))."""
+    if mean is None or reciprocal_deviation is None:
+        _, mean, reciprocal_deviation = normalize(device, x, axis=axis, eps=eps, relu=False)
     grad, x, mean, r = (contiguous(device, a) for a in (grad, x, mean, reciprocal_deviation))
     dx = device.empty(x.shape, x.dtype)
     if not dx.size:
