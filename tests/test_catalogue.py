@@ -205,7 +205,7 @@ def test_only_what_the_vjps_name_is_saved(name, data):
     out = op(*arguments, **call.params)
     assert out._node is not None
     assert out._node.saved is not None
-    wanted = {w for rule in op.rules.values() if rule is not None for w in rule.wants}
+    wanted = {w.name for rule in op.rules.values() if rule is not None for w in rule.wants}
     if op.composition is not None:
         wanted |= set(op.inputs)
     assert set(out._node.saved) <= wanted

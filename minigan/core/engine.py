@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,20 +21,18 @@ from minigan.core.errors import (
     DeviceError,
     FreedGraphError,
     GraphError,
-    NoGradientError,
     ShapeError,
     VersionError,
     brief,
 )
 from minigan.core.graph import Node, mode, set_grad_enabled
-from minigan.core.op import Rule
+from minigan.core.op import Op, Rule, Want
 from minigan.core.quiet import quietly
 from minigan.core.tensor import Tensor
-from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
+from minigan.devices.cpu.threads import FLOPS_PER_SECOND, has_help, share_out
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One node of a backward pass, after its vjps have run.
 
     gradient  d(outputs)/d(this node's result), complete: everything that uses the node came before
@@ -63,7 +61,17 @@ def steps(
     nodes = None if inputs is None else {_node_of(t, "inputs") for t in _listed(inputs, "inputs")}
     starts = _starts(outputs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
-    return _walk(starts, nodes, create_graph, retain)
+    return _recording(_walk(starts, nodes, create_graph, retain), create_graph)
+
+
+def _recording(walk: Iterator[Step], create_graph: bool) -> Iterator[Step]:
+    """A walk with its mode; between two steps the caller's own holds."""
+    while True:
+        with set_grad_enabled(create_graph):
+            step = next(walk, None)
+        if step is None:
+            return
+        yield step
 
 
 def backward(
@@ -75,11 +83,12 @@ def backward(
     """Add d(output)/d(leaf) to the `.grad` of every leaf; see `Tensor.backward`."""
     starts = _starts(output, gradient)
     retain = create_graph if retain_graph is None else retain_graph
-    for step in _walk(starts, None, create_graph, retain):
-        leaf = step.node.leaf() if step.node.leaf is not None else None
-        if leaf is not None:
-            with _accumulating, set_grad_enabled(create_graph):
-                leaf._grad = _added(leaf._grad, step.gradient, create_graph)
+    with set_grad_enabled(create_graph):
+        for node, gradient, _ in _walk(starts, None, create_graph, retain):
+            leaf = node.leaf() if node.leaf is not None else None
+            if leaf is not None:
+                with _accumulating:
+                    leaf._grad = _added(leaf._grad, gradient, create_graph)
 
 
 _accumulating = threading.Lock()  # graphs of several threads may end in the same leaf
@@ -124,9 +133,10 @@ def grad(
     retain = create_graph if retain_graph is None else retain_graph
     found: dict[Node, Tensor] = {}
     targets = set(nodes)
-    for step in _walk(starts, targets, create_graph, retain):
-        if step.node in targets:
-            found[step.node] = step.gradient
+    with set_grad_enabled(create_graph):
+        for node, gradient, _ in _walk(starts, targets, create_graph, retain):
+            if node in targets:
+                found[node] = gradient
     return tuple(
         found[node] if node in found else _like(t, 0) for node, t in zip(nodes, wanted, strict=True)
     )
@@ -141,7 +151,10 @@ def _walk(
     create_graph: bool,
     retain_graph: bool,
 ) -> Iterator[Step]:
-    """Visit nodes in descending order of creation, so that each comes after all that use it."""
+    """Visit nodes in descending order of creation, so that each comes after all that use it.
+
+    The caller has set whether operations are recorded: as `create_graph` says.
+    """
     useful = None if targets is None else _between(starts, targets)
     pending: dict[Node, Tensor] = {}
     # Nodes whose pending gradient is a sum in a buffer that was allocated here. Nobody else has seen
@@ -157,8 +170,7 @@ def _walk(
             total = pending[node]._array
             quietly(np.add, total, gradient._array, out=total)
         else:
-            with set_grad_enabled(create_graph):
-                pending[node] = pending[node] + gradient
+            pending[node] = pending[node] + gradient
             owned.add(node)
 
     for node, gradient in starts:
@@ -169,7 +181,7 @@ def _walk(
         gradient = pending.pop(node)
         owned.discard(node)
         passed = []
-        if node.op is not None and (useful is None or _leads_on(node, useful)):
+        if node.op is not None and (useful is None or not useful.isdisjoint(node.parents)):
             passed = _run_vjps(node, gradient, useful, create_graph)
             if not retain_graph:
                 node.saved = None
@@ -190,14 +202,10 @@ def _between(starts: list[tuple[Node, Tensor]], targets: set[Node]) -> set[Node]
         seen.add(node)
         stack.extend(parent for parent in node.parents if parent is not None)
     useful: set[Node] = set()
-    for node in sorted(seen, key=lambda n: n.order):  # parents before what they feed
-        if node in targets or any(parent in useful for parent in node.parents):
+    for node in sorted(seen, key=attrgetter("order")):  # parents before what they feed
+        if node in targets or not useful.isdisjoint(node.parents):
             useful.add(node)
     return useful
-
-
-def _leads_on(node: Node, useful: set[Node]) -> bool:
-    return any(parent in useful for parent in node.parents)
 
 
 # ---------------------------------------------------------------------- one node
@@ -214,57 +222,60 @@ def _run_vjps(
             f"backward: the arrays saved by {operation.name} are gone, an earlier backward pass "
             "used them up; it needs retain_graph=True in that earlier pass"
         )
-    needs = [p is not None and (useful is None or p in useful) for p in node.parents]
-    _refuse_missing_rules(node, needs)
-    with set_grad_enabled(create_graph):
-        if create_graph and operation.composition is not None:
-            gradients = _through_composition(node, gradient, needs)
-        else:
-            gradients = [None] * len(needs)
-            rules = operation.rules_for(needs)
-            # An observer sees one operation after the other; what is recorded has an order as well.
-            together = len(rules) > 1 and not create_graph and mode.observer is None
-            seconds = _seconds_of_vjps(node) if together else 0.0
-
-            def apply(i: int) -> None:
-                with set_grad_enabled(create_graph):  # on this thread, which may be another one
-                    _apply(rules[i], node, gradient, needs, gradients)
-
-            share_out(apply, len(rules), seconds)
-        return [
-            (parent, _fitted(node, i, g))
-            for i, (parent, g) in enumerate(zip(node.parents, gradients, strict=True))
-            if needs[i] and parent is not None and g is not None
-        ]
-
-
-def _refuse_missing_rules(node: Node, needs: list[bool]) -> None:
-    operation = node.op
-    assert operation is not None
-    names = operation.inputs if operation.variadic is None else (operation.variadic,) * len(needs)
-    for name, needed in zip(names, needs, strict=True):
-        if needed and name not in operation.rules:
-            raise NoGradientError(
-                f"backward: {operation.name} has no derivative with respect to {name!r}; "
-                "detach() that argument if its gradient is not wanted"
-            )
-
-
-def _apply(
-    rule: Rule, node: Node, gradient: Tensor, needs: list[bool], gradients: list[Any]
-) -> None:
-    """Run one vjp and put its results into the places of the arguments it serves."""
-    operation = node.op
-    assert operation is not None
-    wanted = {name: needs if name == "needs" else _recall(node, name) for name in rule.wants}
-    result = rule.function(gradient, **wanted)
-    if operation.variadic is not None:
-        gradients[:] = result
-    elif len(rule.targets) == 1:
-        gradients[operation.inputs.index(rule.targets[0])] = result
+    parents = node.parents
+    if useful is None:
+        needs = tuple([parent is not None for parent in parents])
     else:
-        for target, value in zip(rule.targets, result, strict=True):
-            gradients[operation.inputs.index(target)] = value
+        needs = tuple([parent in useful for parent in parents])
+    if len(operation.rules) < len(needs):
+        operation.refuse_missing_rules(needs)
+    if create_graph and operation.composition is not None:
+        gradients = _through_composition(node, gradient, needs)
+    else:
+        gradients = _through_rules(node, operation.rules_for(needs), gradient, needs)
+    passed = []
+    for i, found in enumerate(gradients):
+        parent = parents[i]
+        if found is not None and needs[i] and parent is not None:
+            if found.shape != parent.shape or found.dtype != parent.dtype:
+                found = _fitted(operation, parent, i, found)
+            passed.append((parent, found))
+    return passed
+
+
+def _through_rules(
+    node: Node, rules: Sequence[Rule], gradient: Tensor, needs: tuple[bool, ...]
+) -> list[Tensor | None]:
+    """What a node's vjps give for each of its arguments."""
+    operation = node.op
+    assert operation is not None
+    gradients: list[Tensor | None] = [None] * len(needs)
+
+    def apply(rule: Rule) -> None:
+        wanted = {want.name: _recall(node, want, needs) for want in rule.wants}
+        result = rule.function(gradient, **wanted)
+        if len(rule.places) == 1:
+            gradients[rule.places[0]] = result
+        elif rule.places:
+            for place, value in zip(rule.places, result, strict=True):
+                gradients[place] = value
+        else:
+            gradients[:] = result
+
+    # An observer sees one operation after the other; what is recorded has an order as well.
+    alone = len(rules) < 2 or mode.recording or mode.observer is not None
+    if alone or operation.flops is None or not has_help():
+        for rule in rules:
+            apply(rule)
+    else:
+        share_out(lambda i: _unrecorded(apply, rules[i]), len(rules), _seconds_of_vjps(node))
+    return gradients
+
+
+def _unrecorded(apply: Callable[[Rule], None], rule: Rule) -> None:
+    """On this thread, which may not be the one that walks the graph."""
+    with set_grad_enabled(False):
+        apply(rule)
 
 
 def _seconds_of_vjps(node: Node) -> float:
@@ -277,32 +288,34 @@ def _seconds_of_vjps(node: Node) -> float:
     return 2 * operation.flops(node.shape, *shapes) / FLOPS_PER_SECOND
 
 
-def _recall(node: Node, name: str) -> Any:
-    """What the node saved under `name`, as a Tensor with its place in the graph, or a parameter."""
-    assert node.saved is not None
-    assert node.op is not None
-    if name not in node.saved:
+def _recall(node: Node, want: Want, needs: tuple[bool, ...] = ()) -> Any:
+    """What a vjp wants of a node: what was saved, as a Tensor with its place in the graph, or others."""
+    name, kind, index = want
+    if kind == "param":
         return node.params[name]
+    if kind == "needs":
+        return needs
+    assert node.saved is not None
     value = node.saved[name]
-    if type(value) is not tuple or name.endswith("_shape"):
-        return value  # a Python number, None, or a shape
+    if kind == "shape" or type(value) is not tuple:
+        return value  # of the arguments, a Python number or None
     array, version, when_saved = value
     if version[0] != when_saved:
+        assert node.op is not None
         raise VersionError(
             f"{node.op.name}: argument {name!r} was saved for the backward pass and has been "
             f"written to {version[0] - when_saved} time(s) since; run the backward pass before "
             "writing, or write to a copy"
         )
-    if name == "out":
-        origin = node
-    elif name in node.op.inputs:
-        origin = node.parents[node.op.inputs.index(name)]
-    else:
-        origin = None  # an auxiliary result: a constant
-    return Tensor(array, origin, version, node.device)
+    if kind == "input":
+        return Tensor(array, node.parents[index], version, node.device)
+    # An auxiliary result is a constant.
+    return Tensor(array, node if kind == "out" else None, version, node.device)
 
 
-def _through_composition(node: Node, gradient: Tensor, needs: list[bool]) -> list[Tensor | None]:
+def _through_composition(
+    node: Node, gradient: Tensor, needs: tuple[bool, ...]
+) -> list[Tensor | None]:
     """The vjps of a fused operation, from the composition of other operations that equals it.
 
     The inputs are aliased, so that the walk ends at this node's own inputs and does not run on into
@@ -311,7 +324,7 @@ def _through_composition(node: Node, gradient: Tensor, needs: list[bool]) -> lis
     operation = node.op
     assert operation is not None
     assert operation.composition is not None
-    inputs = [_recall(node, name) for name in operation.inputs]
+    inputs = [_recall(node, want) for want in operation.input_wants()]
     inputs = [x.alias() if isinstance(x, Tensor) else x for x in inputs]
     out = operation.composition(*inputs, **node.params)
     wanted = [x for x, needed in zip(inputs, needs, strict=True) if needed]
@@ -319,12 +332,8 @@ def _through_composition(node: Node, gradient: Tensor, needs: list[bool]) -> lis
     return [next(found) if needed else None for needed in needs]
 
 
-def _fitted(node: Node, index: int, gradient: Tensor) -> Tensor:
+def _fitted(operation: Op, parent: Node, index: int, gradient: Tensor) -> Tensor:
     """The gradient in its argument's shape and dtype: broadcasting undone, promotion undone."""
-    parent = node.parents[index]
-    operation = node.op
-    assert parent is not None
-    assert operation is not None
     if gradient.shape != parent.shape:
         if not operation.broadcasts:
             raise ShapeError(

@@ -28,12 +28,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import MethodType
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
 from minigan.core.calls import refuse_misfit
-from minigan.core.errors import DeviceError, MiniganError
+from minigan.core.errors import DeviceError, MiniganError, NoGradientError
 from minigan.core.graph import Node, mode
 from minigan.core.operands import as_operands, floats, refusal, unless_asked_for
 from minigan.core.quiet import quietly
@@ -44,13 +44,28 @@ REGISTRY: dict[str, Op] = {}  # every operation, by name
 _RESERVED = ("g", "out", "needs")
 
 
+class Want(NamedTuple):
+    """Something that a vjp asks for.
+
+    kind   "input", "out", "aux", "shape" of an input, "param", or "needs": which inputs want gradients
+    place  of the input or the auxiliary result among its kind
+    """
+
+    name: str
+    kind: str
+    place: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A vjp: the function, the arguments it gives gradients for, and the names it asks for."""
+    """A vjp: the function, the places of the arguments it gives gradients for, and what it asks for.
+
+    The vjp of an operation on any number of tensors has no places: it gives a list for all of them.
+    """
 
     function: Callable[..., Any]
-    targets: tuple[str, ...]
-    wants: tuple[str, ...]
+    places: tuple[int, ...]
+    wants: tuple[Want, ...]
 
 
 class Op:
@@ -86,9 +101,11 @@ class Op:
         self.rules: dict[str, Rule | None] = {}
         self.composition: Callable[..., Tensor] | None = None
         self._check: Callable[..., dict[str, Any] | None] | None = None
-        self._plans: dict[tuple[bool, ...], tuple[tuple[str, str, int], ...]] = {}
+        self._rules_for: dict[tuple[bool, ...], tuple[Rule, ...]] = {}
+        self._plans: dict[tuple[bool, ...], tuple[Want, ...]] = {}
         self._read_signature()
         self._settings = self.defaults.keys() | self.required
+        self._is_plain = not self._settings and self.variadic is None
         self._chooses_dtype = "dtype" in self.required
         self._chooses_device = "device" in self.required
         self._register()
@@ -161,32 +178,38 @@ class Op:
         for target in targets:
             if target not in arguments or target in self.rules:
                 raise TypeError(f"{self.name}: {target!r} is no argument, or has a vjp already")
-        rule = None if function is None else Rule(function, targets, self._wants(function))
+        places = () if self.variadic else tuple(map(self.inputs.index, targets))
+        rule = None if function is None else Rule(function, places, self._wants(function))
         for target in targets:
             self.rules[target] = rule
+        self._rules_for.clear()
+        self._plans.clear()
 
-    def _wants(self, function: Callable[..., Any]) -> tuple[str, ...]:
-        """The names that a vjp asks for besides `g`, read from its signature."""
+    def _wants(self, function: Callable[..., Any]) -> tuple[Want, ...]:
+        """What a vjp asks for besides `g`, read from its signature."""
         taken = inspect.signature(function).parameters
         asked = [p for name, p in taken.items() if name != "g"]
         parameters = (*self.defaults, *sorted(self.required))
-        wants = [p.name for p in asked if p.kind is not p.VAR_KEYWORD]
-        known = {*self._names_of_arrays(), *self._names_of_shapes(), *parameters, "needs"}
-        if next(iter(taken), None) != "g" or not known.issuperset(wants):
+        names = [p.name for p in asked if p.kind is not p.VAR_KEYWORD]
+        known = self._can_be_wanted()
+        if next(iter(taken), None) != "g" or not known.keys() >= set(names):
             raise TypeError(
-                f"{self.name}: a vjp asks for {sorted(set(wants) - known)}; its first parameter is g, "
-                "the others name arguments, results or keyword parameters"
+                f"{self.name}: a vjp asks for {sorted(names - known.keys())}; its first parameter is "
+                "g, the others name arguments, results or keyword parameters"
             )
-        if len(wants) < len(asked):
-            wants += [name for name in parameters if name not in wants]
-        return tuple(wants)
+        if len(names) < len(asked):
+            names += [name for name in parameters if name not in names]
+        return tuple(known[name] for name in names)
 
-    def _names_of_arrays(self) -> tuple[str, ...]:
-        return (*self.inputs, "out", *self.aux)
-
-    def _names_of_shapes(self) -> tuple[str, ...]:
-        names = self.inputs if self.variadic is None else (self.variadic,)
-        return tuple(f"{name}_shape" for name in names)
+    def _can_be_wanted(self) -> dict[str, Want]:
+        """All that vjps can ask for, by name."""
+        tensors = self.inputs if self.variadic is None else (self.variadic,)
+        found = [Want("out", "out"), Want("needs", "needs")]
+        found += [Want(name, "input", i) for i, name in enumerate(self.inputs)]
+        found += [Want(name, "aux", i) for i, name in enumerate(self.aux)]
+        found += [Want(f"{name}_shape", "shape", i) for i, name in enumerate(tensors)]
+        found += [Want(name, "param") for name in self._settings]
+        return {want.name: want for want in found}
 
     def kernel(self, device: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate the function on raw arrays that runs this operation on `device`."""
@@ -224,12 +247,11 @@ class Op:
         return out, *(Tensor(_read_only(array), None, None, out.device) for array in aux)
 
     def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Tensor, Sequence[Array]]:
-        if params or self.defaults or self.required or len(args) != len(self.inputs):
+        if params or not self._is_plain or len(args) != len(self.inputs):
             args, params = self._bind(args, params)
-        args, device = as_operands(self, args)
-        arrays = [a._array if isinstance(a, Tensor) else a for a in args]
-        if self._check is not None:
-            params = {**params, **(self._check(*arrays, **params) or {})}
+        args, arrays, device = as_operands(self, args)
+        if self._check is not None and (normal := self._check(*arrays, **params)):
+            params = {**params, **normal}
         try:
             kernel = self.kernels[device]
         except KeyError:
@@ -242,7 +264,7 @@ class Op:
             if self.broadcasts and not isinstance(error, MiniganError):
                 raise refusal(self, arrays, error) from error
             raise
-        array, *aux = result if self.aux else (result,)
+        array, aux = (result[0], result[1:]) if self.aux else (result, ())
         where = params["device"] if self._chooses_device else device
         if device == where == "cpu":
             if type(array) is not np.ndarray:
@@ -291,7 +313,7 @@ class Op:
         for name, kind, index in plan:
             if kind == "input":
                 value = args[index]
-                if isinstance(value, Tensor):
+                if type(value) is Tensor:
                     value = (value._array, value._version, value._version[0])
             elif kind == "out":
                 value = (out._array, out._version, out._version[0])
@@ -304,26 +326,16 @@ class Op:
             saved[name] = value
         return saved
 
-    def _plan(self, needs: tuple[bool, ...]) -> tuple[tuple[str, str, int], ...]:
+    def _plan(self, needs: tuple[bool, ...]) -> tuple[Want, ...]:
         """Which arrays and shapes to save when the arguments marked in `needs` want a gradient."""
-        wanted: dict[str, None] = {}
-        for rule in self.rules_for(needs):
-            wanted.update(dict.fromkeys(rule.wants))
+        wanted = dict.fromkeys(want for rule in self.rules_for(needs) for want in rule.wants)
         if self.composition is not None:
-            wanted.update(dict.fromkeys(self.inputs))
-        plan = []
-        for name in wanted:
-            if name in self.inputs:
-                plan.append((name, "input", self.inputs.index(name)))
-            elif name == "out":
-                plan.append((name, "out", 0))
-            elif name in self.aux:
-                plan.append((name, "aux", self.aux.index(name)))
-            elif name in self._names_of_shapes():
-                owner = name.removesuffix("_shape")
-                index = 0 if self.variadic else self.inputs.index(owner)
-                plan.append((name, "shape", index))
-        return tuple(plan)
+            wanted.update(dict.fromkeys(self.input_wants()))
+        return tuple(want for want in wanted if want.kind not in ("param", "needs"))
+
+    def input_wants(self) -> tuple[Want, ...]:
+        """All tensor arguments, as something to be saved and recalled."""
+        return tuple(Want(name, "input", i) for i, name in enumerate(self.inputs))
 
     def names_of(self, args: Sequence[Any]) -> tuple[str, ...]:
         """What messages call these arguments."""
@@ -331,11 +343,27 @@ class Op:
             return self.inputs
         return tuple(f"{self.variadic}[{i}]" for i in range(len(args)))
 
-    def rules_for(self, needs: Sequence[bool]) -> list[Rule]:
+    def rules_for(self, needs: tuple[bool, ...]) -> tuple[Rule, ...]:
         """The vjps to run for the arguments marked in `needs`, each once."""
+        rules = self._rules_for.get(needs)
+        if rules is None:
+            rules = self._rules_for[needs] = self._chosen_rules(needs)
+        return rules
+
+    def _chosen_rules(self, needs: tuple[bool, ...]) -> tuple[Rule, ...]:
         names = self.inputs if self.variadic is None else (self.variadic,) * len(needs)
         rules = [self.rules.get(name) for name, needed in zip(names, needs, strict=True) if needed]
-        return list(dict.fromkeys(rule for rule in rules if rule is not None))
+        return tuple(rule for rule in dict.fromkeys(rules) if rule is not None)
+
+    def refuse_missing_rules(self, needs: tuple[bool, ...]) -> None:
+        """Raise NoGradientError where an argument marked in `needs` has no vjp."""
+        names = self.inputs if self.variadic is None else (self.variadic,) * len(needs)
+        for name, needed in zip(names, needs, strict=True):
+            if needed and name not in self.rules:
+                raise NoGradientError(
+                    f"backward: {self.name} has no derivative with respect to {name!r}; "
+                    "detach() that argument if its gradient is not wanted"
+                )
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"

@@ -18,31 +18,43 @@ if TYPE_CHECKING:
 _NUMBERS = (float, int, bool)  # Python numbers adopt the dtype of the array beside them (NEP 50)
 
 
-def as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
-    """The arguments as tensors, on one device.
+def as_operands(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[Any], str]:
+    """The arguments as tensors, their arrays, and the one device where these are.
 
     Python numbers and None stay as they are where an operation can take them; everything else
     becomes a constant tensor.
     """
-    first = None
-    simple = True
+    device, arrays = None, []
     for a in args:
-        if isinstance(a, Tensor):
-            if first is None:
-                first = a
-            elif a.device != first.device:
-                raise DeviceError(
-                    f"{operation.name}: one argument is on {first.device!r} and another on "
-                    f"{a.device!r}; they need to be on one device"
-                )
-        elif type(a) not in _NUMBERS or not operation.broadcasts:
-            simple = False
-    if simple and first is not None:
-        return args, first.device
-    floating = (a.dtype for a in args if isinstance(a, Tensor) and a.dtype.kind == "f")
-    dtype = next(floating, None)
-    numbers_stay = first is not None and operation.broadcasts
-    device = "cpu" if first is None else first.device
+        if type(a) is Tensor:
+            if device is None:
+                device = a.device
+            elif device != a.device:
+                break
+            arrays.append(a._array)
+        elif type(a) in _NUMBERS and operation.broadcasts:
+            arrays.append(a)
+        else:
+            break
+    else:
+        if device is not None:
+            return args, arrays, device
+    operands, device = _made_tensors(operation, args)
+    return operands, [a._array if isinstance(a, Tensor) else a for a in operands], device
+
+
+def _made_tensors(operation: Op, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+    """The same where something among the arguments is no tensor yet, or the devices differ."""
+    tensors = [a for a in args if isinstance(a, Tensor)]
+    device = tensors[0].device if tensors else "cpu"
+    for a in tensors:
+        if a.device != device:
+            raise DeviceError(
+                f"{operation.name}: one argument is on {device!r} and another on {a.device!r}; they "
+                "need to be on one device"
+            )
+    dtype = next((a.dtype for a in tensors if a.dtype.kind == "f"), None)
+    numbers_stay = bool(tensors) and operation.broadcasts
     operands = []
     for name, a in zip(operation.names_of(args), args, strict=True):
         value = a.item() if isinstance(a, np.generic) else a

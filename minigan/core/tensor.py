@@ -50,7 +50,7 @@ class Tensor:
         device: str = "cpu",
     ):
         """Wrap an array without copying it; users call `minigan.tensor`, which copies."""
-        if not devices.is_array(array):
+        if type(array) is not Array and not devices.is_array(array):
             raise ArgumentError(
                 f"Tensor: array is {brief(array)}; it needs a NumPy array (minigan.tensor makes a "
                 "tensor of numbers and lists)"

@@ -28,6 +28,8 @@ def number(operation: str, name: str, value: Any) -> float:
 
 def sizes(operation: str, name: str, value: int | Sequence[int], at_least: int = 0) -> Shape:
     """One integer or several as a shape, each no smaller than `at_least`."""
+    if type(value) is tuple and all(type(n) is int and n >= at_least for n in value):
+        return value  # as most calls have it
     several = (value,) if is_integer(value) else value
     if not isinstance(several, Sequence) or any(not is_integer(n) or n < at_least for n in several):
         raise ArgumentError(
@@ -58,6 +60,8 @@ def normal_axes(operation: str, axis: Axis, shape: Shape) -> tuple[int, ...]:
     """`axis` as a tuple of distinct non-negative integers, or an error naming the operation."""
     if axis is None:
         return tuple(range(len(shape)))
+    if type(axis) is int and 0 <= axis < len(shape):
+        return (axis,)
     axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
     for a in axes:
         if not is_integer(a) or not -len(shape) <= a < len(shape):

@@ -17,17 +17,30 @@ from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Axis, Shape, Tensor, TensorLike
 from minigan.ops.checks import normal_axes, number, one_axis
 from minigan.ops.elementwise import cast, eq, exp
-from minigan.ops.shape import broadcast_to, reshape
+from minigan.ops.shape import reshape
 
 
-def _kept(g: Tensor, shape: Shape, axis: tuple[int, ...]) -> Tensor:
-    """A reduction's result or gradient with the reduced axes back as axes of size 1."""
-    return reshape(g, shape=tuple(1 if i in axis else n for i, n in enumerate(shape)))
+@op(view=True, linear=True)
+def spread(x: Array, *, shape: Shape, axis: tuple[int, ...]) -> Array:
+    """A sum's adjoint: what the axes `axis` of `shape` were reduced to, repeated along them.
+
+    x may have them as axes of size 1, or not at all. No copy is made.
+    """
+    kept = tuple([1 if i in axis else n for i, n in enumerate(shape)])
+    if x.shape != kept:
+        left = tuple([n for i, n in enumerate(shape) if i not in axis])
+        if x.shape != left:
+            raise ShapeError(
+                f"spread: x has shape {x.shape}; to fill {shape} along the axes {axis} it needs "
+                f"{left} or {kept}"
+            )
+        x = x.reshape(kept)
+    return np.broadcast_to(x, shape)
 
 
-def _spread(g: Tensor, shape: Shape, axis: tuple[int, ...]) -> Tensor:
-    """A reduction's gradient, repeated along the axes that were reduced."""
-    return broadcast_to(_kept(g, shape, axis), shape=shape)
+@spread.vjp("x")
+def _(g: Tensor, x_shape: Shape, shape: Shape, axis: tuple[int, ...]) -> Tensor:
+    return sum(g, axis=axis, keepdims=len(x_shape) == len(shape))
 
 
 def _count(shape: Shape, axis: tuple[int, ...]) -> int:
@@ -51,20 +64,24 @@ def _checks_axis(reduction: Op, needs_elements: bool) -> None:
 @op(linear=True)
 def sum(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Sum over axes."""
-    return np.sum(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+    return np.add.reduce(x, axis, keepdims=keepdims)  # what np.sum calls in the end
 
 
-sum.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis))
+sum.vjps(x=lambda g, x_shape, axis: spread(g, shape=x_shape, axis=axis))
 _checks_axis(sum, needs_elements=False)
 
 
 @op(linear=True)
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Arithmetic mean over axes."""
+    if x.dtype.char in "fd":  # as np.mean does it, in a third of the time for a small array
+        return np.add.reduce(x, axis, keepdims=keepdims) / _count(x.shape, axis)  # type: ignore
     return np.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
-mean.vjps(x=lambda g, x_shape, axis: _spread(g, x_shape, axis) / _count(x_shape, axis))
+mean.vjps(
+    x=lambda g, x_shape, axis: spread(g / _count(x_shape, axis), shape=x_shape, axis=axis),
+)
 _checks_axis(mean, needs_elements=True)
 
 
@@ -77,7 +94,11 @@ def var(x: Array, *, axis: Axis = None, correction: float = 1, keepdims: bool = 
 @var.vjp("x")
 def _(g: Tensor, x: Tensor, axis: tuple[int, ...], correction: float) -> Tensor:
     deviation = x - mean(x, axis=axis, keepdims=True)
-    return _spread(g, x.shape, axis) * deviation * (2.0 / (_count(x.shape, axis) - correction))
+    return (
+        spread(g, shape=x.shape, axis=axis)
+        * deviation
+        * (2.0 / (_count(x.shape, axis) - correction))
+    )
 
 
 @var.check
@@ -100,9 +121,9 @@ def max(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 @max.vjp("x")
 def _(g: Tensor, x: Tensor, out: Tensor, axis: tuple[int, ...]) -> Tensor:
-    at_maximum = cast(eq(x, _kept(out, x.shape, axis)), dtype=g.dtype)
+    at_maximum = cast(eq(x, spread(out, shape=x.shape, axis=axis)), dtype=g.dtype)
     share = at_maximum / sum(at_maximum, axis=axis, keepdims=True)
-    return _spread(g, x.shape, axis) * share
+    return spread(g, shape=x.shape, axis=axis) * share
 
 
 _checks_axis(max, needs_elements=True)
@@ -118,7 +139,9 @@ def logsumexp(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 logsumexp.vjps(
-    x=lambda g, x, out, axis: _spread(g, x.shape, axis) * exp(x - _kept(out, x.shape, axis)),
+    x=lambda g, x, out, axis: (
+        spread(g, shape=x.shape, axis=axis) * exp(x - spread(out, shape=x.shape, axis=axis))
+    ),
 )
 _checks_axis(logsumexp, needs_elements=True)
 

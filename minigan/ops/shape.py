@@ -22,12 +22,14 @@ from minigan.ops.checks import normal_axes, one_axis, sizes
 @op(view=True, linear=True)
 def reshape(x: Array, *, shape: Shape) -> Array:
     """The same elements, in the same order, in another shape; one size may be -1."""
-    return np.reshape(x, shape)
+    return x.reshape(shape)
 
 
 @reshape.check
-def _(x: Array, shape: Shape | int) -> dict[str, Any]:
+def _(x: Array, shape: Shape | int) -> dict[str, Any] | None:
     wanted = sizes("reshape", "shape", shape, at_least=-1)
+    if wanted is shape and -1 not in wanted and math.prod(wanted) == x.size:
+        return None
     if wanted.count(-1) > 1:
         raise ShapeError(
             f"reshape: shape {shape} has {wanted.count(-1)} sizes of -1; it needs one at most"
@@ -49,15 +51,16 @@ reshape.vjps(x=lambda g, x_shape: reshape(g, shape=x_shape))
 @op(view=True, linear=True)
 def transpose(x: Array, *, axes: tuple[int, ...] | None = None) -> Array:
     """The axes in another order; reversed when `axes` is None."""
-    return np.transpose(x, axes)
+    return x.transpose(axes)
 
 
 @transpose.check
-def _(x: Array, axes: Sequence[int] | None) -> dict[str, Any]:
+def _(x: Array, axes: Sequence[int] | None) -> dict[str, Any] | None:
     if axes is None:
         return {"axes": tuple(reversed(range(x.ndim)))}
     order = sizes("transpose", "axes", axes, at_least=-x.ndim)
-    order = tuple(a + x.ndim if a < 0 else a for a in order)
+    if order and min(order) < 0:
+        order = tuple(a + x.ndim if a < 0 else a for a in order)
     if sorted(order) != list(range(x.ndim)):
         raise ShapeError(
             f"transpose: axes are {axes}; for x of shape {x.shape} it needs each of its {x.ndim} "

@@ -303,7 +303,7 @@ def test_an_observer_sees_every_operation_of_its_thread():
     finally:
         mode.observer = None
     assert seen[:2] == [("mul", (2,)), ("sum", ())]
-    assert "broadcast_to" in [name for name, _ in seen]
+    assert "spread" in [name for name, _ in seen]
 
 
 # ---------------------------------------------------------------------- fused operations

@@ -10,6 +10,7 @@ the result.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def helped_by(team: Team | None) -> Iterator[None]:
         _here.team = before
 
 
-def has_help(seconds: float) -> bool:
+def has_help(seconds: float = math.inf) -> bool:
     """Whether work that takes so long on one thread would be shared out now."""
     return _here.team is not None and seconds >= _WORTH
 

@@ -44,6 +44,33 @@ describe(
     no_axis("sum"),
     axis_twice("sum"),
 )
+
+
+@st.composite
+def spreads(draw):
+    shape = draw(shapes(1, 3))
+    axis = tuple(sorted(draw(st.sets(st.integers(0, len(shape) - 1)))))
+    kept = tuple(1 if i in axis else n for i, n in enumerate(shape))
+    left = tuple(n for i, n in enumerate(shape) if i not in axis)
+    (x,) = spaced(draw(seeds), draw(st.sampled_from([kept, left])))
+    return Call((x,), {"shape": shape, "axis": axis})
+
+
+describe(
+    "spread",
+    spreads(),
+    lambda x, shape, axis: (
+        (x if x.ndim == len(shape) else np.expand_dims(x, axis)) * np.ones(shape)
+    ),
+    lambda x, shape, axis: x.reshape([1 if i in axis else n for i, n in enumerate(shape)]).expand(
+        shape
+    ),
+    Bad(
+        Call((ones(2),), {"shape": (2, 3), "axis": (0,)}),
+        ShapeError,
+        ["spread", "(2,)", "(2, 3)", "(0,)", "(3,) or (1, 3)"],
+    ),
+)
 describe(
     "mean",
     reduction(keepdims=keep),
