@@ -36,7 +36,7 @@ from minigan.core.calls import refuse_misfit
 from minigan.core.errors import DeviceError, MiniganError, NoGradientError
 from minigan.core.graph import Node, mode
 from minigan.core.operands import as_operands, floats, refusal, unless_asked_for
-from minigan.core.quiet import quietly
+from minigan.core.quiet import quiet_context
 from minigan.core.tensor import Array, Tensor
 
 REGISTRY: dict[str, Op] = {}  # every operation, by name
@@ -259,7 +259,7 @@ class Op:
         if self.floating and device == "cpu":
             arrays = [floats(a) for a in arrays]
         try:
-            result = quietly(kernel, *arrays, **params)
+            result = quiet_context().run(kernel, *arrays, **params)
         except (ValueError, TypeError, OverflowError) as error:
             if self.broadcasts and not isinstance(error, MiniganError):
                 raise refusal(self, arrays, error) from error

@@ -17,6 +17,9 @@ _QUIET = copy_context()
 _QUIET.run(np.seterr, all="ignore")
 
 
+quiet_context = _QUIET.copy  # a new one for each call: a context is entered once at a time
+
+
 def quietly(function: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
     """function(*args, **named), with no warning of overflow, division by zero or invalid values."""
-    return _QUIET.copy().run(function, *args, **named)
+    return quiet_context().run(function, *args, **named)

@@ -49,8 +49,11 @@ def matrix_transpose(x: Tensor) -> Tensor:
 @says_what_it_takes
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     """a @ b with NumPy's rules: matrices, stacks of matrices, and vectors (K,) on either side."""
-    tensors = isinstance(a, Tensor) and isinstance(b, Tensor)
-    if tensors and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]:
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.ndim == b.ndim == 2:
+        fits = a.shape[1] == b.shape[0]
+    else:
+        fits = False
+    if fits:
         return matrix_product(a, b)  # as most calls are
     dtype = next((t.dtype for t in (a, b) if isinstance(t, Tensor) and t.dtype.kind == "f"), None)
     a, b = as_operand("matmul", "a", a, dtype), as_operand("matmul", "b", b, dtype)
