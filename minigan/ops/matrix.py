@@ -12,7 +12,7 @@ from minigan.core.op import op
 from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor, TensorLike
 from minigan.ops.reduce import sum
-from minigan.ops.shape import reshape, transpose
+from minigan.ops.shape import reshape
 
 
 @op(broadcasts=True, linear=True, flops=lambda out, a, b: 2 * math.prod(out) * a[-1])
@@ -41,9 +41,19 @@ def _(a: Array, b: Array) -> None:
         )
 
 
-def matrix_transpose(x: Tensor) -> Tensor:
-    """The last two axes exchanged."""
-    return transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+@op(view=True, linear=True)
+def matrix_transpose(x: Array) -> Array:
+    """The last two axes exchanged: (..., M, N) -> (..., N, M)."""
+    return x.swapaxes(-1, -2)
+
+
+matrix_transpose.vjps(x=lambda g: matrix_transpose(g))
+
+
+@matrix_transpose.check
+def _(x: Array) -> None:
+    if x.ndim < 2:
+        raise ShapeError(f"matrix_transpose: x has shape {x.shape}; it needs two axes or more")
 
 
 @says_what_it_takes

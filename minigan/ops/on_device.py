@@ -18,7 +18,7 @@ from minigan.devices.launch.kernel import Array
 
 DEVICES = ("cuda", "emulator")
 
-VIEWS = ("alias", "broadcast_to", "flip", "reshape", "spread", "transpose")
+VIEWS = ("alias", "broadcast_to", "flip", "matrix_transpose", "reshape", "spread", "transpose")
 
 KERNELS: dict[str, Callable[..., Array]] = {
     "abs": e.unary("abs_", "arithmetic.cu"),

@@ -54,3 +54,17 @@ describe(
         Call((ones((2, 5)), ones((4, 5)), ones(5))), ShapeError, ["linear", "bias", "(5,)", "(4,)"]
     ),
 )
+
+
+@st.composite
+def matrices(draw):
+    return Call(tuple(spaced(draw(seeds), (*draw(shapes(0, 2)), draw(side), draw(side)))))
+
+
+describe(
+    "matrix_transpose",
+    matrices(),
+    lambda x: np.einsum("...mn->...nm", x),
+    lambda x: x.mT,
+    Bad(Call((ones(3),)), ShapeError, ["matrix_transpose", "(3,)", "two axes"]),
+)
