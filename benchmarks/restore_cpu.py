@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import HostClock, free_blas, interleaved, machine, ratio_of
+from timing import HostClock, free_blas, interleaved, machine, peak_megabytes, ratio_of
 
 import minigan as mg
 from minigan.core.parallel import workers
@@ -165,13 +165,6 @@ def alone(name: str, size: tuple[int, int]) -> None:
         for _ in range(2):
             run(picture)
     print(json.dumps({"imported": before, "peak": peak_megabytes()}))
-
-
-def peak_megabytes() -> float:
-    """The most memory that this process ever had, as Linux counts it."""
-    with open("/proc/self/status") as status:
-        (line,) = (line for line in status if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
 
 
 def main(arguments: list[str] | None = None) -> None:

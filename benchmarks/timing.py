@@ -120,6 +120,13 @@ def ratio_of(samples: dict[str, Samples]) -> float:
     return samples["minigan"].median / best
 
 
+def peak_megabytes() -> float:
+    """The most memory that this process ever had, as Linux counts it."""
+    with open("/proc/self/status") as status:
+        (line,) = (line for line in status if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
+
+
 def free_blas() -> None:
     """Start this program again where the environment holds OpenBLAS to a processor's older kernels.
 
