@@ -182,7 +182,8 @@ relu_grad.vjps(
 @elementwise
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """x where x > 0, negative_slope * x elsewhere."""
-    return x * one_or(negative_slope, x > 0, x.dtype)
+    larger = np.maximum if negative_slope <= 1 else np.minimum
+    return larger(x, x * negative_slope)
 
 
 leaky_relu.vjps(

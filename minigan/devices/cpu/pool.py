@@ -12,8 +12,11 @@ import numpy as np
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import channels_last
+from minigan.devices.cpu.threads import share_out
 
 Pair = tuple[int, int]
+
+_SECONDS_EACH = 1e-9  # for a number, on one thread
 
 
 def _taps(kernel: Pair, stride: Pair, out: Pair) -> Iterator[tuple[int, int, tuple[slice, slice]]]:
@@ -52,19 +55,27 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
     out = _output_size(x, kernel, stride, padding)
     lowest = _lowest(x.dtype)
     padded = _padded(x, padding, lowest)
-    (_, _, first), *taps = _taps(kernel, stride, out)
-    best = padded[:, :, *first].copy("K")
-    place = np.zeros_like(best, np.uint16)  # of the maximum in its window, counted row by row
-    for k, (_, _, (rows, columns)) in enumerate(taps, 1):
-        candidate = padded[:, :, rows, columns]
-        better = candidate > best  # the first of equal elements keeps its place
-        np.maximum(best, candidate, out=best)
-        np.maximum(place, np.multiply(better, k, dtype=np.uint16), out=place)
     corners = _corners(x.shape[3], stride, padding, out)
+    (_, _, first), *taps = _taps(kernel, stride, out)
+    i, j = np.divmod(np.arange(len(taps) + 1), kernel[1])
+    steps = i * x.shape[3] + j  # from a window's first element to its others
+    best = padded[:, :, *first].copy("K")
+    indices = np.empty_like(best, steps.dtype)
+
+    def part(n: int) -> None:
+        maxima = best[n]
+        place = np.zeros_like(maxima, np.uint16)  # in its window, counted row by row
+        for k, (_, _, (rows, columns)) in enumerate(taps, 1):
+            candidate = padded[n, :, rows, columns]
+            better = candidate > maxima  # the first of equal elements keeps its place
+            np.maximum(maxima, candidate, out=maxima)
+            np.maximum(place, np.multiply(better, k, dtype=np.uint16), out=place)
+        np.add(corners, steps[place], out=indices[n])
+
+    share_out(part, len(x), padded.size * _SECONDS_EACH)
     if len(taps) >= 1 << 16 or not (best.size and best.min() > lowest):
         return _max_pool2d_with_care(x, padded, corners, kernel, stride, padding)
-    i, j = np.divmod(np.arange(len(taps) + 1), kernel[1])
-    return best, corners + (i * x.shape[3] + j)[place]
+    return best, indices
 
 
 def _corners(width: int, stride: Pair, padding: Pair, out: Pair) -> Array:
@@ -112,11 +123,17 @@ def _inside(i: int, j: int, out: Pair, stride: Pair, padding: Pair, size: tuple[
 def scatter2d(grad: Array, indices: Array, size: Pair) -> Array:
     """minigan.ops.pool.scatter2d, summing in a fixed order where an index occurs more than once."""
     n, c = grad.shape[:2]
-    area = size[0] * size[1]
-    first = np.arange(n * c).reshape(n, c, 1, 1) * area  # where each plane begins
-    flat = indices.astype(np.intp, copy=False) + first
-    summed = np.bincount(flat.ravel(), weights=grad.ravel(), minlength=n * c * area)
-    return summed.astype(grad.dtype, copy=False).reshape(n, c, *size)
+    out = np.zeros((n, *size, c), grad.dtype)  # with channels innermost, as images mostly lie
+    channels = np.arange(c)
+
+    def part(i: int) -> None:
+        places = indices[i].transpose(1, 2, 0).astype(np.intp) * c  # of a first channel
+        places += channels
+        values = grad[i].transpose(1, 2, 0)
+        np.add.at(out[i].reshape(-1), places.reshape(-1), values.reshape(-1))
+
+    share_out(part, n, grad.size * _SECONDS_EACH)
+    return out.transpose(0, 3, 1, 2)
 
 
 def sum_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> Array:
