@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from contextvars import copy_context
 
 import numpy as np
@@ -42,7 +42,8 @@ def workers(count: int | None = None) -> Iterator[Workers]:
     with (
         threadpool_limits(limits=1, user_api="blas"),
         ThreadPoolExecutor(count) as pool,
-        helped_by(Team(pool, count - 1) if count > 1 else None),
+        closing(Team(count - 1)) as team,
+        helped_by(team if count > 1 else None),
     ):
         yield Workers(pool, count)
 

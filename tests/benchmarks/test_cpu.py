@@ -15,7 +15,10 @@ from minigan.core.tensor import Tensor
 torch = pytest.importorskip("torch", reason="PyTorch is the other contender")
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-MODULES = ("step_cpu", "ops_cpu", "timing", "networks")
+MODULES = (
+    *("agreement", "memory", "networks", "ops_cpu", "overhead", "peers"),
+    *("restore_cpu", "scaling", "step_cpu", "timing"),
+)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def benchmark(monkeypatch):
 
     def load(name):
         module = __import__(name)
-        monkeypatch.setattr(module, "keep_freed_memory", lambda: True)
+        monkeypatch.setattr(module, "keep_freed_memory", lambda: True, raising=False)
         return module
 
     yield load
@@ -85,6 +88,94 @@ def test_cases_cover_the_layers_and_shapes(benchmark):
     names = [case.name for case in benchmark("ops_cpu").cases()]
     assert len(names) == len(set(names)) == 20
     assert sum(name.startswith("conv ") for name in names) == 10
+
+
+def test_a_restored_picture_is_compared_before_it_is_timed(benchmark, tmp_path, monkeypatch):
+    script = benchmark("restore_cpu")
+    monkeypatch.setattr(script, "peak_of", lambda name, size: {"imported": 1.0, "peak": 2.0})
+    arguments = ["--rounds", "1", "--runs", "1", "--size", "40", "52", "--out", str(tmp_path / "x")]
+    script.main(arguments)
+    found = json.loads((tmp_path / "x").read_text())
+    assert found["memory ratio"] == 1.0
+    assert found["time"]["ratio"] > 0
+    restorer = script.restorer
+    darker = {"minigan": lambda picture: 0.99 * restorer("minigan", None)(picture)}
+    monkeypatch.setattr(
+        script, "restorer", lambda name, pool: darker.get(name) or restorer(name, pool)
+    )
+    with pytest.raises(SystemExit, match="the picture of minigan is not that of PyTorch"):
+        script.main(arguments)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak memory")
+@pytest.mark.parametrize("name", ["minigan", "torch nchw"])
+def test_memory_is_measured_alone(benchmark, capsys, name):
+    script = benchmark("memory")
+    script.alone(name, script.Case("generator", 2, 16, 4, 1))
+    found = json.loads(capsys.readouterr().out)
+    assert 10 < found["made"] <= found["peak"]
+    benchmark("restore_cpu").alone(name, (40, 52))
+    found = json.loads(capsys.readouterr().out)
+    assert 10 < found["imported"] <= found["peak"]
+
+
+def test_overhead_takes_both_through_the_same_operations(benchmark, tmp_path, monkeypatch, capsys):
+    script = benchmark("overhead")
+    monkeypatch.setattr(script, "IMPORTS", {"minigan": "import ast", "torch": "import email"})
+    script.main(["--rounds", "1", "--runs", "1", "--out", str(tmp_path / "x")])
+    found = json.loads((tmp_path / "x").read_text())
+    names = [row["case"] for row in found["cases"]]
+    assert names == [*script.OPERATIONS, "a chain", "a small net"]
+    assert found["import"]["seconds"].keys() == {"minigan", "torch", "nothing"}
+    assert "geometric mean" in capsys.readouterr().out
+    for name in script.OPERATIONS:
+        ours, theirs = (run() for run in script.one_operation(name).values())
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, err_msg=name)
+    ours, theirs = (run()[0].numpy() for run in script.chain().values())
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_losses_farther_apart_than_their_bound_are_an_error(benchmark, tmp_path, monkeypatch):
+    script = benchmark("agreement")
+    monkeypatch.setattr(script, "BATCH", 1)
+    monkeypatch.setattr(script, "SIZE", 16)
+    arguments = ["--only", "float64", "--steps", "2", "--out", str(tmp_path / "x")]
+    script.main(arguments)
+    (row,) = json.loads((tmp_path / "x").read_text())["cases"]
+    assert row["distances"]["led"] < 1e-14
+    assert row["losses"]["led"][1] != row["losses"]["led"][0]
+    monkeypatch.setattr(script, "CASES", [script.Case("float64", "float64", False, 2, -1.0)])
+    with pytest.raises(SystemExit, match="farther from PyTorch's"):
+        script.main(arguments)
+
+
+def test_scaling_has_a_line_for_each_size(benchmark, tmp_path, capsys):
+    benchmark("scaling").main(["--tiny", "--rounds", "1", "--out", str(tmp_path / "x")])
+    rows = json.loads((tmp_path / "x").read_text())["steps"]
+    assert [(row["varied"], row["value"]) for row in rows] == [("side", 16), ("side", 32)]
+    assert all(len(row["ratios"]) == 2 for row in rows)
+    assert "two threads for one" in capsys.readouterr().out
+
+
+def test_peers_that_are_missing_are_left_out(benchmark, tmp_path, monkeypatch, capsys):
+    script = benchmark("peers")
+
+    def missing():
+        raise ImportError("no module of that name")
+
+    class Wrong:
+        def step(self, arrays, batch, blocks):
+            return lambda: 1.0
+
+    arguments = ["--tiny", "--rounds", "1", "--runs", "1", "--out", str(tmp_path / "x")]
+    monkeypatch.setattr(script, "PEERS", {"autograd": missing})
+    script.main(arguments)
+    assert "autograd is left out: no module of that name" in capsys.readouterr().out
+    assert list(json.loads((tmp_path / "x").read_text())["steps"]) == ["minigan"]
+    monkeypatch.setattr(script, "PEERS", {"wrong": Wrong})
+    with pytest.raises(SystemExit, match="the losses of wrong are"):
+        script.main(arguments)
 
 
 def test_blas_is_freed_by_starting_again(benchmark, monkeypatch):

@@ -1,8 +1,8 @@
 """Sharing out one operation's work over threads.
 
 NumPy and BLAS release the interpreter lock while they compute, so that parts of an operation can run at
-the same time. To hand a part to another thread and to hear of its end costs 50 to 100 microseconds, so
-operations say how long they will take, roughly, and only those are divided that take a good deal longer.
+the same time. To wake another thread costs some 50 microseconds, so operations say how long they will
+take, roughly, and only those are divided that take a good deal longer.
 
 How the work is divided depends on its sizes alone, never on the number of threads, and so do the bits of
 the result.
@@ -14,10 +14,10 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
 
 from minigan.devices.choice import following, wishes
 
@@ -25,12 +25,32 @@ _WORTH = 3e-4  # seconds on one thread
 FLOPS_PER_SECOND = 1.5e11  # of a convolution on one thread, for estimates
 
 
-@dataclass(frozen=True)
 class Team:
-    """Threads that help the one which works for them: `helpers` of them, in a pool."""
+    """Threads that help the one which works for them, until `close`."""
 
-    pool: ThreadPoolExecutor
-    helpers: int
+    def __init__(self, helpers: int):
+        self.mailboxes: list[SimpleQueue[Callable[[], object] | None]] = [
+            SimpleQueue() for _ in range(helpers)
+        ]
+        self._threads = [
+            threading.Thread(target=_help, args=(mailbox,), daemon=True)
+            for mailbox in self.mailboxes
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Let the threads end, and wait for that."""
+        for mailbox in self.mailboxes:
+            mailbox.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _help(mailbox: SimpleQueue[Callable[[], object] | None]) -> None:
+    while (work := mailbox.get()) is not None:
+        work()
+        del work  # and with it the arrays of an operation that is over, before waiting for the next
 
 
 class _Here(threading.local):
@@ -69,28 +89,56 @@ def share_out(part: Callable[[int], object], count: int, seconds: float) -> None
         for i in range(count):
             part(i)
         return
-    left, asked = deque(range(count)), wishes()
+    job, asked = _Job(part, count), wishes()
 
     def take_parts() -> None:
         with helped_by(None), following(asked):
-            while left:
-                try:
-                    i = left.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                part(i)
+            job.work()
 
-    # A context, in which NumPy keeps its errstate, runs in one thread at a time.
-    futures = [
-        team.pool.submit(copy_context().run, take_parts)
-        for _ in range(min(team.helpers, count - 1))
-    ]
-    try:
-        take_parts()
-    except BaseException:
-        left.clear()
-        raise
-    finally:
-        wait(futures)
-    for future in futures:
-        future.result()
+    for mailbox in team.mailboxes[: count - 1]:
+        # A context, in which NumPy keeps its errstate, runs in one thread at a time.
+        mailbox.put(partial(copy_context().run, take_parts))
+    take_parts()
+    job.wait()
+    if job.errors:
+        raise job.errors[0]
+
+
+class _Job:
+    """The parts of an operation. Whoever is awake takes the next; who wakes up too late finds none."""
+
+    def __init__(self, part: Callable[[int], object], count: int):
+        self.errors: list[BaseException] = []
+        self._part, self._left = part, deque(range(count))
+        self._open, self._counting = count, threading.Lock()  # parts that have not ended
+        self._all_ended = threading.Lock()
+        self._all_ended.acquire()
+
+    def work(self) -> None:
+        """Take parts until none is left."""
+        while (i := self._next()) is not None:
+            ended = 1
+            try:
+                self._part(i)
+            except BaseException as error:  # the one who waits shall have it, not this thread
+                self.errors.append(error)
+                while self._next() is not None:  # dropped
+                    ended += 1
+            self._end(ended)
+
+    def wait(self) -> None:
+        """Return when all parts have ended."""
+        self._all_ended.acquire()
+
+    def _next(self) -> int | None:
+        try:
+            return self._left.popleft()
+        except IndexError:  # another thread may have been faster
+            return None
+
+    def _end(self, count: int) -> None:
+        with self._counting:
+            self._open -= count
+            last = self._open == 0
+        if last:
+            self._all_ended.release()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from minigan.core.graph import mode
 from minigan.core.op import REGISTRY
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
+from minigan.devices.cpu import threads
 from minigan.devices.cpu.threads import has_help, share_out
 
 
@@ -73,7 +76,41 @@ def test_an_error_in_any_part_is_raised_once_nobody_works_any_more():
             with pytest.raises(FloatingPointError, match="three"):
                 share_out(part, 4, 1.0)
             assert working == [3]
+        with pytest.raises(FloatingPointError, match="three"):
+            share_out(lambda i: part(3), 9, 1.0)  # those that had not begun are dropped
         share_out(lambda i: None, 4, 1.0)  # the team is as before
+
+
+def test_nobody_waits_for_a_helper_that_wakes_up_too_late():
+    done, awake = [], threading.Event()
+    with workers(2):
+        (mailbox,) = threads._here.team.mailboxes
+        mailbox.put(lambda: awake.wait(timeout=60))
+        share_out(done.append, 3, 1.0)
+        assert done == [0, 1, 2]
+        awake.set()
+
+
+def test_helpers_keep_nothing_of_an_operation_and_end_with_their_block():
+    before = threading.active_count()
+    with workers(3):
+        array = np.zeros(1000)
+        gone, together = weakref.ref(array), threading.Barrier(2)
+
+        def part(i, array=array):
+            if i < 2:
+                together.wait(timeout=10)
+            return array.sum()
+
+        share_out(part, 3, 1.0)
+        del array, part
+        patience = (
+            time.monotonic() + 10
+        )  # the last helper may not have noticed yet that all is done
+        while gone() is not None and time.monotonic() < patience:
+            time.sleep(0.001)
+        assert gone() is None
+    assert threading.active_count() == before
 
 
 def test_wishes_and_errstate_hold_in_all_parts():
@@ -89,7 +126,7 @@ def test_wishes_and_errstate_hold_in_all_parts():
     assert found == [("direct", "raise")] * 6
 
 
-def a_few_steps(threads):
+def a_few_steps(count):
     """Losses and weights of three steps of a network that is large enough to be shared out."""
     mg.manual_seed(0)
     net = nn.Sequential(
@@ -104,7 +141,7 @@ def a_few_steps(threads):
     adam = optim.Adam(net.parameters(), lr=1e-3)
     x = np.random.default_rng(0).random((3, 3, 34, 38), dtype=np.float32)
     losses = []
-    with workers(threads):
+    with workers(count):
         for _ in range(3):
             net.zero_grad()
             loss = (net(Tensor(x)) - Tensor(x)).abs().mean()
@@ -116,8 +153,8 @@ def a_few_steps(threads):
 
 def test_the_bits_do_not_depend_on_how_many_threads_there_are():
     losses, weights = a_few_steps(1)
-    for threads in (2, 3):
-        again, others = a_few_steps(threads)
+    for count in (2, 3):
+        again, others = a_few_steps(count)
         assert again == losses
         for a, b in zip(weights, others, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -130,11 +167,11 @@ def test_the_gradients_of_a_large_layer_are_computed_at_the_same_time(observed, 
         mg.tensor(numbers(i, *shape), requires_grad=True)
         for i, shape in enumerate([(4, 64, 32, 32), (64, 64, 3, 3), (64,)])
     ]
-    threads, both = set(), threading.Barrier(2)
+    used, both = set(), threading.Barrier(2)
     for operation in (mg.conv2d_dx, mg.conv2d_dw):
 
         def kernel(*args, compute=operation.kernels["cpu"], **how):
-            threads.add(threading.get_ident())
+            used.add(threading.get_ident())
             if not observed:
                 both.wait(timeout=10)  # nobody passes unless the other gradient is here as well
             return compute(*args, **how)
@@ -143,7 +180,7 @@ def test_the_gradients_of_a_large_layer_are_computed_at_the_same_time(observed, 
     monkeypatch.setattr(mode, "observer", (lambda *_: None) if observed else None)
     with workers(2):
         mg.conv2d(*leaves, padding=1).sum().backward()
-    assert len(threads) == (1 if observed else 2)
+    assert len(used) == (1 if observed else 2)
     assert not any(leaf.grad.requires_grad for leaf in leaves)
 
 
