@@ -29,13 +29,13 @@ def one_or(scale: float, one: Array, dtype: np.dtype) -> Array:
     if integer is None:
         return np.where(one, 1.0, scale)  # an integer type could not hold the scale
     ones, scales = (np.array(value, dtype).view(integer) for value in (1, scale))
-    bits = _all_ones_where(one, integer)
-    bits &= ones ^ scales
+    bits = np.array(one, integer)
+    bits *= ones ^ scales
     bits ^= scales
     return bits.view(dtype)
 
 
 def _all_ones_where(mask: Array, integer: np.dtype) -> Array:
     """-1, whose bits are all ones, where the mask is true, and 0 elsewhere."""
-    bits = np.array(mask, integer)  # a mask without axes may come as a NumPy scalar
-    return np.negative(bits, out=bits)
+    small = np.asarray(mask).view(np.int8)  # negated while it is small, then widened with its sign
+    return np.negative(small).astype(integer)
