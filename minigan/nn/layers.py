@@ -274,7 +274,10 @@ class InstanceNorm2d(Module):
 
 
 class BatchNorm2d(Module):
-    """Each channel normalised over the batch when training, by running statistics otherwise."""
+    """Each channel normalised over the batch when training, by running statistics otherwise.
+
+    Of a batch in shards (minigan.core.parallel) each shard has statistics of its own.
+    """
 
     buffers = ("running_mean", "running_var", "num_batches_tracked")
 
