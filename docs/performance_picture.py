@@ -58,7 +58,9 @@ def bars(axis: Any, names: list[str], ratios: list[float], title: str) -> None:
     axis.barh(names, ratios, color=OURS, height=0.6)
     axis.axvline(1, color=THEIRS, linewidth=1)
     for i, ratio in enumerate(ratios):
-        axis.text(ratio + 0.02, i, f"{ratio:.2f}", va="center", fontsize=8)
+        axis.text(
+            ratio - 0.02, i, f"{ratio:.2f}", va="center", ha="right", fontsize=8, color="white"
+        )
     axis.set_xlim(0, 1.6)
     axis.invert_yaxis()
     axis.set_xlabel("minigan / PyTorch", fontsize=8)
