@@ -182,8 +182,9 @@ relu_grad.vjps(
 @elementwise
 def leaky_relu(x: Array, *, negative_slope: float = 0.01) -> Array:
     """x where x > 0, negative_slope * x elsewhere."""
-    larger = np.maximum if negative_slope <= 1 else np.minimum
-    return larger(x, x * negative_slope)
+    if 0 < negative_slope <= 1:
+        return np.maximum(x, x * negative_slope)  # the same, in half of the passes
+    return x * one_or(negative_slope, x > 0, x.dtype)  # 0 times infinity, say, would be NaN above
 
 
 leaky_relu.vjps(

@@ -59,12 +59,13 @@ def _(x: Array) -> None:
 @says_what_it_takes
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     """a @ b with NumPy's rules: matrices, stacks of matrices, and vectors (K,) on either side."""
-    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.ndim == b.ndim == 2:
-        fits = a.shape[1] == b.shape[0]
-    else:
-        fits = False
-    if fits:
-        return matrix_product(a, b)  # as most calls are
+    if (
+        isinstance(a, Tensor)
+        and isinstance(b, Tensor)
+        and a.ndim == b.ndim == 2
+        and a.shape[1] == b.shape[0]
+    ):
+        return matrix_product(a, b)  # most calls; what follows is for all others
     dtype = next((t.dtype for t in (a, b) if isinstance(t, Tensor) and t.dtype.kind == "f"), None)
     a, b = as_operand("matmul", "a", a, dtype), as_operand("matmul", "b", b, dtype)
     for name, t in (("a", a), ("b", b)):

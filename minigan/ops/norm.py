@@ -64,6 +64,7 @@ def normalize_grad(
     With y_i = r (x_i - m), r = (v + eps)^(-1/2): the mean's share of dy/dx takes out mean(g), the
     deviation's takes out xhat mean(g xhat) (Ioffe & Szegedy 2015, section 3, in simplified form).
     """
+    # The check below has made `axis` a tuple.
     if mean is None or reciprocal_deviation is None:
         _, mean, reciprocal_deviation = cpu.normalize(x, axis, eps)  # type: ignore[arg-type]
     return cpu.normalize_grad(grad, x, mean, reciprocal_deviation, axis, relu)  # type: ignore[arg-type]

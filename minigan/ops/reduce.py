@@ -75,7 +75,8 @@ _checks_axis(sum, needs_elements=False)
 def mean(x: Array, *, axis: Axis = None, keepdims: bool = False) -> Array:
     """Arithmetic mean over axes."""
     if x.dtype.char in "fd":  # as np.mean does it, in a third of the time for a small array
-        return np.add.reduce(x, axis, keepdims=keepdims) / _count(x.shape, axis)  # type: ignore
+        count = _count(x.shape, axis)  # type: ignore[arg-type]  # the check has made it a tuple
+        return np.add.reduce(x, axis, keepdims=keepdims) / count
     return np.mean(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 

@@ -45,6 +45,15 @@ def test_the_derivative_of_leaky_relu_at_0_is_the_negative_slope():
     assert slope(lambda x: mg.leaky_relu(x, negative_slope=0.2), -1, 0, 1) == [0.2, 0.2, 1]
 
 
+@pytest.mark.parametrize("negative_slope", [0.0, 0.2, 1.0, 2.0, -0.5])
+def test_leaky_relu_of_infinities_is_that_of_its_definition(negative_slope):
+    x = np.array([np.inf, 1e38, 2.0, 0.0, -0.0, -2.0, -1e38, -np.inf, np.nan], np.float32)
+    with np.errstate(all="ignore"):
+        expected = np.where(x > 0, x, np.float32(negative_slope) * x)
+    found = mg.leaky_relu(Tensor(x), negative_slope=negative_slope).numpy()
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_the_derivative_of_abs_at_0_is_0():
     assert slope(mg.abs, -2, -0.0, 0, 2) == [-1, 0, 0, 1]
 
@@ -566,3 +575,10 @@ def test_indices_of_any_integer_type_scatter():
     indices = np.zeros((1, 1, 2, 2), np.uint64)
     y = mg.scatter2d(np.ones((1, 1, 2, 2)), indices, input_size=2)
     assert y.tolist() == [[[[4, 0], [0, 0]]]]
+
+
+def test_a_window_of_more_places_than_16_bits_count_has_its_maximum():
+    x = np.zeros((1, 1, 1, 65540), np.float32)
+    x[..., 65538] = 1
+    y = mg.max_pool2d(Tensor(x), kernel_size=(1, 65538), stride=1)
+    np.testing.assert_array_equal(y.numpy(), [[[[0, 1, 1]]]])

@@ -57,6 +57,8 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
     padded = _padded(x, padding, lowest)
     corners = _corners(x.shape[3], stride, padding, out)
     (_, _, first), *taps = _taps(kernel, stride, out)
+    if len(taps) >= 1 << 16:  # places beyond what 16 bits can count
+        return _max_pool2d_with_care(x, padded, corners, kernel, stride, padding)
     i, j = np.divmod(np.arange(len(taps) + 1), kernel[1])
     steps = i * x.shape[3] + j  # from a window's first element to its others
     best = padded[:, :, *first].copy("K")
@@ -73,7 +75,7 @@ def max_pool2d(x: Array, kernel: Pair, stride: Pair, padding: Pair) -> tuple[Arr
         np.add(corners, steps[place], out=indices[n])
 
     share_out(part, len(x), padded.size * _SECONDS_EACH)
-    if len(taps) >= 1 << 16 or not (best.size and best.min() > lowest):
+    if not (best.size and best.min() > lowest):
         return _max_pool2d_with_care(x, padded, corners, kernel, stride, padding)
     return best, indices
 
