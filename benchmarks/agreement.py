@@ -18,7 +18,6 @@ of two losses, divided by PyTorch's, in two ways:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -28,7 +27,7 @@ from typing import Any
 
 import networks
 import numpy as np
-from timing import free_blas, machine
+from timing import free_blas, write
 
 import minigan as mg
 from minigan import nn, optim
@@ -154,10 +153,7 @@ def main(
     if chosen.steps:
         cases = [Case(c.name, c.dtype, c.exact, chosen.steps, c.bound) for c in cases]
     rows = [compared(case) for case in cases]
-    out = chosen.out or Path(__file__).parent / "results" / "agreement.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps({"machine": machine(), "cases": rows}, indent=1) + "\n")
-    print(f"written to {out}")
+    write({"cases": rows}, chosen.out, "agreement.json")
     if any(row["distances"]["led"] > row["bound"] for row in rows):
         sys.exit("step by step, a loss is farther from PyTorch's than its bound")
 

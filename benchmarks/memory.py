@@ -17,7 +17,7 @@ from pathlib import Path
 import networks
 import step_cpu
 from step_cpu import CASES, THREADS, Case
-from timing import free_blas, machine, peak_megabytes
+from timing import free_blas, peak_megabytes, write
 
 import minigan as mg
 from minigan import nn
@@ -82,13 +82,8 @@ def main(arguments: list[str] | None = None) -> None:
         )
         print(f"{case.name:30} minigan / torch {ratio:.2f}  MB: {peaks}", flush=True)
         rows.append({"case": case.name, "ratio": ratio, "megabytes": found})
-    out = chosen.out or Path(__file__).parent / "results" / "memory-cpu.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     command = "python benchmarks/memory.py"
-    out.write_text(
-        json.dumps({"machine": machine(), "command": command, "steps": rows}, indent=1) + "\n"
-    )
-    print(f"written to {out}")
+    write({"command": command, "steps": rows}, chosen.out, "memory-cpu.json")
 
 
 if __name__ == "__main__":

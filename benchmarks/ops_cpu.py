@@ -11,7 +11,6 @@ Before the clocks start, results and gradients are compared.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import sys
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import HostClock, free_blas, interleaved, machine, ratio_of
+from timing import HostClock, free_blas, interleaved, over_runs, write
 
 import minigan as mg
 from minigan.core.parallel import workers
@@ -211,12 +210,7 @@ def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:
     for which, kind in enumerate(("forward", "both")):
         calls = {name: pair[which] for name, pair in pairs.items()}
         found = [interleaved(calls, clock, rounds, cold=False) for _ in range(runs)]
-        ratios = sorted(map(ratio_of, found))
-        row[kind] = {
-            "ratio": statistics.median(ratios),
-            "ratios": ratios,
-            "seconds": [{name: s.as_json() for name, s in samples.items()} for samples in found],
-        }
+        row[kind] = over_runs(found)
     ours = statistics.median(r["minigan"]["median"] for r in row["both"]["seconds"])
     rate = f"{3 * case.flops / ours / 1e9:5.0f} GFLOP/s" if case.flops else ""
     forward, both = row["forward"]["ratio"], row["both"]["ratio"]
@@ -235,7 +229,6 @@ def main(arguments: list[str] | None = None) -> None:
     free_blas()
     keep_freed_memory()
     _torch().set_num_threads(THREADS)
-    out = chosen.out or Path(__file__).parent / "results" / "ops-cpu.json"
     print(f"{'minigan / torch':38} {'fwd':>5} {'both':>5}")
     with workers(THREADS):
         rows = [
@@ -248,15 +241,12 @@ def main(arguments: list[str] | None = None) -> None:
     mean = math.exp(statistics.mean(math.log(row["both"]["ratio"]) for row in rows))
     print(f"geometric mean, forward and backward: {mean:.2f}")
     found = {
-        "machine": machine(),
         "threads": THREADS,
         "command": f"python benchmarks/ops_cpu.py --rounds {chosen.rounds} --runs {chosen.runs}",
         "geometric mean, both": mean,
         "operations": rows,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written to {out}")
+    write(found, chosen.out, "ops-cpu.json")
 
 
 if __name__ == "__main__":

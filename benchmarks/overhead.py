@@ -14,7 +14,6 @@ median over PyTorch's.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import statistics
 import subprocess
@@ -26,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import HostClock, free_blas, interleaved, machine
+from timing import HostClock, free_blas, interleaved, over_runs, write
 
 import minigan as mg
 from minigan import nn, optim
@@ -145,13 +144,12 @@ def measured(name: str, contenders: Contenders, rounds: int, runs: int) -> dict[
     """Everything about one case, as it goes into the file."""
     clock = HostClock(least=0.01)
     found = [interleaved(contenders, clock, rounds, cold=False) for _ in range(runs)]
-    ratios = sorted(run["minigan"].median / run["torch"].median for run in found)
+    row = over_runs(found)
     medians = {c: statistics.median(run[c].median for run in found) for c in contenders}
-    ratio = statistics.median(ratios)
     both = " / ".join(f"{1e6 * seconds:.1f}" for seconds in medians.values())
-    print(f"{name:14} {ratio:5.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})  {both} us", flush=True)
-    samples = [{c: s.as_json() for c, s in run.items()} for run in found]
-    return {"case": name, "ratio": ratio, "ratios": ratios, "seconds": samples}
+    low, high = row["ratios"][0], row["ratios"][-1]
+    print(f"{name:14} {row['ratio']:5.2f}  ({low:.2f} to {high:.2f})  {both} us", flush=True)
+    return {"case": name, **row}
 
 
 def imports(rounds: int) -> dict[str, Any]:
@@ -187,17 +185,13 @@ def main(arguments: list[str] | None = None) -> None:
     mean = math.exp(statistics.mean(single))
     print(f"geometric mean of single operations: {mean:.2f}")
     found = {
-        "machine": machine(),
         "threads": 1,
         "command": f"python benchmarks/overhead.py --rounds {chosen.rounds} --runs {chosen.runs}",
         "geometric mean of single operations": mean,
         "cases": rows,
         "import": imports(chosen.rounds),
     }
-    out = chosen.out or Path(__file__).parent / "results" / "overhead-cpu.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written to {out}")
+    write(found, chosen.out, "overhead-cpu.json")
 
 
 if __name__ == "__main__":

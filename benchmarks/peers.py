@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import statistics
 import sys
@@ -28,7 +27,7 @@ from typing import Any
 import networks
 import numpy as np
 from step_cpu import Case, batches, our_generator_step
-from timing import HostClock, free_blas, interleaved, machine
+from timing import HostClock, free_blas, interleaved, machine, write
 
 import minigan as mg
 from minigan import nn
@@ -343,8 +342,6 @@ def main(arguments: list[str] | None = None) -> None:
             "losses": losses[name],
         }
     versions = {n: importlib.metadata.version(n) for n in PEERS if n in steps}
-    out = chosen.out or Path(__file__).parent / "results" / "peers-cpu.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "machine": machine() | versions,
         "threads": THREADS,
@@ -352,8 +349,7 @@ def main(arguments: list[str] | None = None) -> None:
         "case": case.name,
         "steps": rows,
     }
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {out}")
+    write(result, chosen.out, "peers-cpu.json")
 
 
 if __name__ == "__main__":

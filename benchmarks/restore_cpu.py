@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import HostClock, free_blas, interleaved, machine, peak_megabytes, ratio_of
+from timing import HostClock, free_blas, interleaved, over_runs, peak_megabytes, write
 
 import minigan as mg
 from minigan.core.parallel import workers
@@ -140,12 +140,7 @@ def times(size: tuple[int, int], rounds: int, runs: int) -> dict[str, Any]:
         calls = {name: (lambda run=run: run(picture)) for name, run in restorers.items()}
         clock = HostClock(pause=0.02)
         found = [interleaved(calls, clock, rounds, cold=False) for _ in range(runs)]
-    ratios = sorted(map(ratio_of, found))
-    return {
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
-        "seconds": [{name: s.as_json() for name, s in samples.items()} for samples in found],
-    }
+    return over_runs(found)
 
 
 def peak_of(name: str, size: tuple[int, int]) -> dict[str, float]:
@@ -195,7 +190,6 @@ def main(arguments: list[str] | None = None) -> None:
         )
     print(f"peak memory: minigan / torch {share:.2f}")
     found = {
-        "machine": machine(),
         "threads": THREADS,
         "command": f"python benchmarks/restore_cpu.py --rounds {chosen.rounds} --runs {chosen.runs}",
         "size": size,
@@ -203,10 +197,7 @@ def main(arguments: list[str] | None = None) -> None:
         "megabytes": memory,
         "memory ratio": share,
     }
-    out = chosen.out or Path(__file__).parent / "results" / "restore-cpu.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written to {out}")
+    write(found, chosen.out, "restore-cpu.json")
 
 
 if __name__ == "__main__":

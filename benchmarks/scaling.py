@@ -9,14 +9,13 @@ better layout) take turns, with one thread each and with two.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from step_cpu import Case, contenders
-from timing import HostClock, Samples, free_blas, interleaved, machine, ratio_of
+from timing import HostClock, Samples, free_blas, interleaved, ratio_of, write
 
 from minigan.core.parallel import workers
 from minigan.devices.cpu.memory import keep_freed_memory
@@ -76,12 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
             )
     ratios = [row["ratios"][1] for row in rows]
     print(f"median of the ratios on two threads: {statistics.median(ratios):.2f}")
-    out = chosen.out or Path(__file__).parent / "results" / "scaling-cpu.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     command = f"python benchmarks/scaling.py --rounds {chosen.rounds}"
-    result = {"machine": machine(), "command": command, "steps": rows}
-    out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"written to {out}")
+    write({"command": command, "steps": rows}, chosen.out, "scaling-cpu.json")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ summed and the optimiser's step is part of it, for both. Both profit from freed 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from typing import Any
 
 import networks
 import numpy as np
-from timing import HostClock, free_blas, interleaved, machine, ratio_of
+from timing import HostClock, free_blas, interleaved, over_runs, write
 
 import minigan as mg
 from minigan import nn, optim
@@ -250,20 +249,14 @@ def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:
         losses = compared_losses(steps)
         clock = HostClock(pause=0.02, least=0.2)  # steps follow each other, as in training
         found = [interleaved(steps, clock, rounds, cold=False) for _ in range(runs)]
-    ratios = sorted(map(ratio_of, found))
-    middle = statistics.median(ratios)
-    print(f"{case.name:32} minigan / torch {middle:.2f}  ({ratios[0]:.2f} to {ratios[-1]:.2f})")
+    row = over_runs(found)
+    low, high = row["ratios"][0], row["ratios"][-1]
+    print(f"{case.name:32} minigan / torch {row['ratio']:.2f}  ({low:.2f} to {high:.2f})")
     for name in steps:
         times = [samples[name] for samples in found]
         median = statistics.median(s.median for s in times)
         print(f"    {name:12} {1e3 * median:8.1f} ms  +-{max(s.spread for s in times):.0%}")
-    return {
-        "case": case.name,
-        "ratio": middle,
-        "ratios": ratios,
-        "losses": losses,
-        "seconds": [{name: s.as_json() for name, s in samples.items()} for samples in found],
-    }
+    return {"case": case.name, **row, "losses": losses}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -283,17 +276,13 @@ def main(arguments: list[str] | None = None) -> None:
     cases = [c for c in CASES if chosen.only in (None, c.name)]
     if chosen.tiny:
         cases = [Case("generator", 2, 16, 4, 1), Case("WGAN-GP", 2, 32, 4, 1, critic_steps=1)]
-    out = chosen.out or Path(__file__).parent / "results" / "step-cpu.json"
     rows = [measured(case, chosen.rounds, chosen.runs) for case in cases]
     found = {
-        "machine": machine(),
         "threads": THREADS,
         "command": f"python benchmarks/step_cpu.py --rounds {chosen.rounds} --runs {chosen.runs}",
         "steps": rows,
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(found, indent=1) + "\n")
-    print(f"written to {out}")
+    write(found, chosen.out, "step-cpu.json")
 
 
 if __name__ == "__main__":

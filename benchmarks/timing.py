@@ -7,13 +7,15 @@ overwritten, outside the timed region; warm ones are several calls in a row, div
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from threadpoolctl import threadpool_info
@@ -118,6 +120,21 @@ def ratio_of(samples: dict[str, Samples]) -> float:
     """Our median over that of PyTorch's better layout."""
     best = min(s.median for name, s in samples.items() if name.startswith("torch"))
     return samples["minigan"].median / best
+
+
+def over_runs(runs: Sequence[dict[str, Samples]]) -> dict[str, Any]:
+    """The ratio in the middle of the runs', all of them, and every sample: as it goes into a file."""
+    ratios = sorted(map(ratio_of, runs))
+    seconds = [{name: s.as_json() for name, s in run.items()} for run in runs]
+    return {"ratio": statistics.median(ratios), "ratios": ratios, "seconds": seconds}
+
+
+def write(found: dict[str, Any], out: Path | None, name: str) -> None:
+    """What was measured, after the machine's description, as JSON: to `out`, or to results/`name`."""
+    path = out or Path(__file__).parent / "results" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"machine": machine()} | found, indent=1) + "\n")
+    print(f"written to {path}")
 
 
 def peak_megabytes() -> float:

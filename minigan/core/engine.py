@@ -290,7 +290,7 @@ def _seconds_of_vjps(node: Node) -> float:
 
 def _recall(node: Node, want: Want, needs: tuple[bool, ...] = ()) -> Any:
     """What a vjp wants of a node: what was saved, as a Tensor with its place in the graph, or others."""
-    name, kind, index = want
+    name, kind, place = want
     if kind == "param":
         return node.params[name]
     if kind == "needs":
@@ -308,7 +308,7 @@ def _recall(node: Node, want: Want, needs: tuple[bool, ...] = ()) -> Any:
             "writing, or write to a copy"
         )
     if kind == "input":
-        return Tensor(array, node.parents[index], version, node.device)
+        return Tensor(array, node.parents[place], version, node.device)
     # An auxiliary result is a constant.
     return Tensor(array, node if kind == "out" else None, version, node.device)
 
