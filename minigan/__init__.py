@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from minigan.core.errors import OutputPathError as OutputPathError
     from minigan.core.errors import ShapeError as ShapeError
     from minigan.core.errors import VersionError as VersionError
+    from minigan.core.errors import WorkerError as WorkerError
     from minigan.core.gradcheck import gradcheck as gradcheck
     from minigan.core.gradcheck import gradgradcheck as gradgradcheck
     from minigan.core.graph import enable_grad as enable_grad
@@ -80,6 +81,7 @@ _HOMES = {
         "OutputPathError",
         "ShapeError",
         "VersionError",
+        "WorkerError",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -94,6 +96,7 @@ _MODULES = (
     "nn",
     "ops",
     "optim",
+    "processes",
     "serialize",
 )
 

@@ -10,6 +10,7 @@ MiniganError
 │   └── NoGradientError     an operation without a derivative stands in the way
 ├── GradientMismatchError  a gradient differs from its finite difference  (also an AssertionError)
 ├── NonFiniteError      NaN or infinity where training cannot go on
+├── WorkerError         a process that computes shards of a batch has ended (also a RuntimeError)
 ├── KernelError         a CUDA kernel does not compile, or was stopped while it ran
 ├── MissingExtraError   an optional library is not installed      (also an ImportError)
 └── FileError           a file or folder of the user's cannot be used
@@ -62,6 +63,10 @@ class GradientMismatchError(MiniganError, AssertionError):
 
 class NonFiniteError(MiniganError, ArithmeticError):
     """A value became NaN or infinite."""
+
+
+class WorkerError(MiniganError, RuntimeError):
+    """A process that computes shards of a batch has ended, or failed in a way that cannot be told."""
 
 
 class KernelError(MiniganError, RuntimeError):

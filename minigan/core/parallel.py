@@ -15,6 +15,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from contextvars import copy_context
+from functools import reduce
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -23,12 +26,10 @@ from minigan.core.engine import grad
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import enable_grad, mode, set_grad_enabled
 from minigan.core.tensor import Array, Tensor
-from minigan.devices.choice import following, wishes
+from minigan.devices.choice import Wishes, following, wishes
 from minigan.devices.cpu.threads import Team, helped_by
 
-# Samples of a shard. With fewer, what it does for the weights alone (to turn them round, to transform
-# them) weighs more than what it costs to share out every operation.
-_LEAST = 4
+Loss = Callable[..., tuple[Tensor, dict[str, float]]]  # of one shard of every array of a batch
 
 
 @contextmanager
@@ -64,10 +65,13 @@ def _processors() -> int:
 class Workers:
     """Threads that compute shards; made by `workers`."""
 
+    # Samples of a shard, at least. With fewer, what is done for the weights alone (to transform them)
+    # weighs more than what it costs to share out every operation.
+    least = 4
+
     def __init__(self, pool: ThreadPoolExecutor, count: int):
-        self._pool = pool
+        self.pool = pool
         self.count = count
-        self._thread = threading.local()  # .is_ours in the pool's own threads
 
     def map(self, function: Callable[..., object], *items: Sequence[object]) -> list:
         """function(*one of each) for all of them, at the same time; results in order.
@@ -77,18 +81,17 @@ class Workers:
         not begun are dropped.
         """
         calls = list(zip(*items, strict=True))
-        if getattr(self._thread, "is_ours", False):
+        if is_worker():
             # Called from inside a call: waiting here for a free thread could be waiting for ever.
             return [function(*call) for call in calls]
         recording, asked = mode.recording, wishes()
 
         def run(*arguments: object) -> object:
-            self._thread.is_ours = True
-            with set_grad_enabled(recording), following(asked):
+            with as_worker(asked), set_grad_enabled(recording):
                 return function(*arguments)
 
         # NumPy keeps errstate in a context variable; a context runs in one thread at a time.
-        futures = [self._pool.submit(copy_context().run, run, *call) for call in calls]
+        futures = [self.pool.submit(copy_context().run, run, *call) for call in calls]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
@@ -102,7 +105,7 @@ class Workers:
 
     def gradients(
         self,
-        loss: Callable[..., tuple[Tensor, dict[str, float]]],
+        loss: Loss,
         parameters: Sequence[Tensor],
         batch: Sequence[Array],
         shards: int | None = None,
@@ -125,32 +128,78 @@ class Workers:
         """
         if shards is not None:
             shards = _at_least_1("gradients: shards", shards)
-        parts = _split(batch, shards or self.count, least=1 if shards else _LEAST)
-        sizes = [len(part[0]) for part in parts]
-
-        def one(shard: int, part: Sequence[Array]) -> tuple[dict[str, float], list[Array]]:
-            # Overflow shows in the numbers that are returned; threads would warn many times over.
-            with _computing(shard), enable_grad(), np.errstate(all="ignore"):
-                value, report = _as_pair(loss(*part))
-                found = grad(value, parameters)
-            return {**report, "loss": float(value)}, [g._array for g in found]
-
-        shard_numbers = range(len(parts))
-        results = self.map(one, shard_numbers, parts) if len(parts) > 1 else [one(0, parts[0])]
-        weights = [size / sum(sizes) for size in sizes]
+        parts = _split(batch, shards or self.count, least=1 if shards else self.least)
+        results = self.compute(loss, parameters, parts)
         for i, parameter in enumerate(parameters):
-            if len(results) == 1:  # on any device: nothing is computed
-                parameter.grad = Tensor(results[0][1][i], None, None, parameter.device)
-                continue
-            with np.errstate(all="ignore"):
-                total = _weighted_sum([gradients[i] for _, gradients in results], weights)
+            total = _sum([gradients[i] for _, gradients in results])
             parameter.grad = Tensor(total, None, None, parameter.device)
         return {
-            name: sum(
-                w * float(report[name]) for w, (report, _) in zip(weights, results, strict=True)
-            )
-            for name in results[0][0]
+            name: sum(p.share * r.report[name] for p, r in zip(parts, results, strict=True))
+            for name in results[0].report
         }
+
+    def compute(
+        self, loss: Loss, parameters: Sequence[Tensor], parts: Sequence[Part]
+    ) -> list[Result]:
+        """What `loss` gives on each part, in order."""
+        if len(parts) == 1:  # here, where the threads can share out its operations
+            return [shard_result(loss, parameters, parts[0])]
+        return self.map(lambda part: shard_result(loss, parameters, part), parts)
+
+
+class Part(NamedTuple):
+    """A shard of a batch."""
+
+    shard: int  # its number
+    share: float  # of the batch's samples
+    arrays: list[Array]
+
+
+class Result(NamedTuple):
+    """What a loss gave on a part: what it reported, and its gradients times the part's share."""
+
+    report: dict[str, float]
+    gradients: list[Array]
+
+
+def shard_result(
+    loss: Loss, parameters: Sequence[Tensor], part: Part, into: Sequence[Array] | None = None
+) -> Result:
+    """Run the loss on a part, forward and backward; the gradients go `into` arrays that are given."""
+    # Overflow shows in the numbers that are returned; threads would warn many times over.
+    with _computing(part.shard), enable_grad(), np.errstate(all="ignore"):
+        value, report = _as_pair(loss(*part.arrays))
+        found = [g._array for g in grad(value, parameters)]
+        if part.share < 1:  # a single part may be on any device: nothing is computed
+            rooms = into or [np.empty_like(g) for g in found]
+            found = [np.multiply(g, part.share, out=o) for g, o in zip(found, rooms, strict=True)]
+    numbers = {name: float(number) for name, number in report.items()}
+    return Result({**numbers, "loss": float(value)}, found)
+
+
+class _Here(threading.local):
+    """Of this thread."""
+
+    is_worker = False
+
+
+_here = _Here()
+
+
+def is_worker() -> bool:
+    """Whether this thread, or process, is at work for another one."""
+    return _here.is_worker
+
+
+@contextmanager
+def as_worker(asked: Wishes) -> Iterator[None]:
+    """Compute here for another thread, or process, which asked for this; without help from others."""
+    before, _here.is_worker = _here.is_worker, True
+    try:
+        with following(asked), helped_by(None):
+            yield
+    finally:
+        _here.is_worker = before
 
 
 @contextmanager
@@ -172,7 +221,7 @@ def _as_pair(result: object) -> tuple[Tensor, dict[str, float]]:
     return result
 
 
-def _split(batch: Sequence[Array], shards: int, least: int) -> list[list[Array]]:
+def _split(batch: Sequence[Array], shards: int, least: int) -> list[Part]:
     """Consecutive parts of equal size, the first ones larger by one where it does not divide.
 
     A single part, if otherwise some had fewer than `least` samples.
@@ -188,14 +237,14 @@ def _split(batch: Sequence[Array], shards: int, least: int) -> list[list[Array]]
             "many samples along the first axis, at least one"
         )
     shards = min(shards, count) if count >= shards * least or least == 1 else 1
-    ends = np.cumsum([len(part) for part in np.array_split(range(count), shards)])
-    starts = [0, *ends[:-1]]
-    return [[array[a:b] for array in batch] for a, b in zip(starts, ends, strict=True)]
+    ends = [0, *np.cumsum([len(part) for part in np.array_split(range(count), shards)])]
+    return [
+        Part(i, float(b - a) / count, [array[a:b] for array in batch])
+        for i, (a, b) in enumerate(pairwise(ends))
+    ]
 
 
-def _weighted_sum(gradients: Sequence[Array], weights: Sequence[float]) -> Array:
-    """w_0 g_0 + w_1 g_1 + ..., always from left to right."""
-    total = np.zeros_like(gradients[0])
-    for gradient, weight in zip(gradients, weights, strict=True):
-        total += gradient * weight
-    return total
+def _sum(gradients: Sequence[Array]) -> Array:
+    """Always from left to right; the first array takes up the sum."""
+    with np.errstate(all="ignore"):
+        return reduce(lambda total, gradient: np.add(total, gradient, out=total), gradients)

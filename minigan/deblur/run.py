@@ -118,9 +118,12 @@ class _Training:
         history: list[dict[str, float]] = []
         since: list[dict[str, float]] = []
         start = time.perf_counter()
-        with json_lines(self.folder / log_name) as log:
+        with (
+            trainer.in_processes(self.workers) as workers,
+            json_lines(self.folder / log_name) as log,
+        ):
             while trainer.steps_done < until:
-                since.append(trainer.step(self.workers))
+                since.append(trainer.step(workers))
                 done = trainer.steps_done
                 self.progress(name, done, of, since[-1])
                 if done % every == 0 or done == until:

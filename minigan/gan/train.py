@@ -30,6 +30,7 @@ from minigan.gan.losses import discriminator_probability, loss_named
 from minigan.gan.networks import discriminator, generator
 from minigan.ops.random import Generator as Random
 from minigan.optim import Adam, Scheduled
+from minigan.processes import in_processes
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class GanSettings:
     seed         of the initial weights, the choice of images and the noise
     shards       parts of a batch that run at the same time (part of the settings, because the
                  order of their sums changes the last bits). With one, the threads share out
-                 single operations, which is faster for networks as small as these
+                 single operations
 
     Raises ArgumentError, in one sentence, for values that cannot be trained with.
     """
@@ -71,7 +72,7 @@ class GanSettings:
     width: int | None = None
     averaging: float = 0.998
     seed: int = 0
-    shards: int = 1
+    shards: int = 2
 
     def __post_init__(self) -> None:
         for name in ("size", "steps", "d_steps", "batch", "shards"):
@@ -183,23 +184,26 @@ def _algorithm_1(
     )
     g_optimizer = Adam(g_params, settings.lr, settings.betas)
 
-    for step in range(1, settings.steps + 1):
-        d: dict[str, float] = {}
-        for _ in range(settings.d_steps):
+    with in_processes(workers, (d_loss, g_loss), (G, D), settings.shards) as team:
+        for step in range(1, settings.steps + 1):
+            d: dict[str, float] = {}
+            for _ in range(settings.d_steps):
+                x = draw_images(images, settings.batch, players.image_choice)
+                z = draw_noise(settings, settings.batch, players.noise)
+                d = team.gradients(d_loss, d_params, (x, z), settings.shards)
+                d["gradient"] = _checked_gradient("discriminator", step, d["loss"], d_params)
+                d_optimizer.step()
+
             x = draw_images(images, settings.batch, players.image_choice)
             z = draw_noise(settings, settings.batch, players.noise)
-            d = workers.gradients(d_loss, d_params, (x, z), settings.shards)
-            d["gradient"] = _checked_gradient("discriminator", step, d["loss"], d_params)
-            d_optimizer.step()
+            g = team.gradients(g_loss, g_params, (x, z), settings.shards)
+            g["gradient"] = _checked_gradient("generator", step, g["loss"], g_params)
+            g_optimizer.step()
 
-        x = draw_images(images, settings.batch, players.image_choice)
-        z = draw_noise(settings, settings.batch, players.noise)
-        g = workers.gradients(g_loss, g_params, (x, z), settings.shards)
-        g["gradient"] = _checked_gradient("generator", step, g["loss"], g_params)
-        g_optimizer.step()
-
-        _average(players.averaged, G, settings.averaging, step)
-        yield Report(step, d["loss"], g["loss"], d["real"], d["fake"], d["gradient"], g["gradient"])
+            _average(players.averaged, G, settings.averaging, step)
+            yield Report(
+                step, d["loss"], g["loss"], d["real"], d["fake"], d["gradient"], g["gradient"]
+            )
 
 
 def _losses(settings: GanSettings, G: nn.Module, D: nn.Module) -> tuple[ShardLoss, ShardLoss]:

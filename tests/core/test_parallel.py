@@ -236,7 +236,7 @@ def test_the_gradient_mode_of_the_caller_holds_in_the_threads_and_ends_with_the_
         with mg.no_grad():
             assert [t.requires_grad for t in team.map(lambda i: w * i, range(4))] == [False] * 4
         assert [t.requires_grad for t in team.map(lambda i: w * i, range(4))] == [True] * 4
-        assert team._pool.submit(lambda: mode.recording).result()
+        assert team.pool.submit(lambda: mode.recording).result()
 
 
 def test_the_caller_decides_what_overflow_and_division_by_zero_do_in_the_threads():
