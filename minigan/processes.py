@@ -30,7 +30,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from minigan.core.errors import ArgumentError, WorkerError
-from minigan.core.parallel import Loss, Part, Result, Workers, as_worker, is_worker, shard_result
+from minigan.core.parallel import Loss, Part, Result, Workers, as_worker, shard_result
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.choice import Wishes, wishes
 from minigan.nn import Module
@@ -251,7 +251,6 @@ class _Forked(Workers):
         known = {id(tensor): i for i, tensor in enumerate(self._memory.tensors)}
         possible = (
             1 < len(parts) <= len(self._helpers) + 1
-            and not is_worker()
             and loss in self._losses
             and all(id(parameter) in known for parameter in parameters)
         )

@@ -81,7 +81,7 @@ class Workers:
         not begun are dropped.
         """
         calls = list(zip(*items, strict=True))
-        if is_worker():
+        if _here.is_worker:
             # Called from inside a call: waiting here for a free thread could be waiting for ever.
             return [function(*call) for call in calls]
         recording, asked = mode.recording, wishes()
@@ -184,11 +184,6 @@ class _Here(threading.local):
 
 
 _here = _Here()
-
-
-def is_worker() -> bool:
-    """Whether this thread, or process, is at work for another one."""
-    return _here.is_worker
 
 
 @contextmanager
