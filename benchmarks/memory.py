@@ -1,35 +1,39 @@
-"""The memory that training takes, beside PyTorch: the most a process of its own ever had.
+"""The memory that training takes, beside PyTorch: the most at any time, of all its processes together.
 
     python benchmarks/memory.py                      # writes benchmarks/results/memory-cpu.json
 
-The steps are those of step_cpu.py, three of each. A process is measured when all is imported and the
-networks are made, and again in the end; that includes the libraries themselves. On Linux.
+The steps are those of step_cpu.py, ten of each, in a program of their own; that includes the libraries
+themselves. On Linux, which is asked every few milliseconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import os
+import re
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import networks
 import step_cpu
 from step_cpu import CASES, THREADS, Case
-from timing import free_blas, peak_megabytes, write
+from timing import free_blas, write
 
 import minigan as mg
 from minigan import nn
 from minigan.core.parallel import workers
 from minigan.devices.cpu.memory import keep_freed_memory
 
-STEPS = 3
+STEPS = 10
+PAUSE = 0.003  # seconds between two looks
 CONTENDERS = ("minigan", "torch nchw", "torch nhwc")
 
 
 def alone(name: str, case: Case) -> None:
-    """Train some steps in this process, and print its memory."""
+    """Train some steps in this process."""
     keep_freed_memory()
     mg.manual_seed(0)
     arrays = {
@@ -37,34 +41,55 @@ def alone(name: str, case: Case) -> None:
         "critic": networks.weights(networks.critic(nn, case.width)),
     }
     kind = "generator" if case.kind == "generator" else "gan"
-    with workers(THREADS) as pool:
+    with workers(THREADS) as pool, ExitStack() as scope:
         if name == "minigan":
-            step = getattr(step_cpu, f"our_{kind}_step")(case, arrays, pool)
+            step = getattr(step_cpu, f"our_{kind}_step")(case, arrays, pool, scope)
         else:
             import torch
 
             torch.set_num_threads(THREADS)
-            step = getattr(step_cpu, f"torch_{kind}_step")(
-                case, arrays, name.removeprefix("torch ")
-            )
-        made = peak_megabytes()
+            make = getattr(step_cpu, f"torch_{kind}_step")
+            step = make(case, arrays, name.removeprefix("torch "))
         for _ in range(STEPS):
             step()
-    print(json.dumps({"made": made, "peak": peak_megabytes()}))
 
 
-def measured(name: str, case: Case) -> dict[str, float]:
-    """What `alone` prints, in a process of its own."""
+def peak_of(name: str, case: Case) -> float:
+    """The most megabytes that `alone` has in a process of its own, with the processes it makes."""
     command = [sys.executable, __file__, "--alone", name, "--only", case.name]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(printed.splitlines()[-1])
+    peak = 0.0
+    with subprocess.Popen(command, env=os.environ) as process:
+        while process.poll() is None:
+            peak = max(peak, sum(map(megabytes, [process.pid, *children(process.pid)])))
+            time.sleep(PAUSE)
+    if process.returncode:
+        sys.exit(f"{name} failed on {case.name}")
+    return peak
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has made, by any of its threads, and that still run."""
+    lists = Path(f"/proc/{pid}/task").glob("*/children")
+    try:
+        return [int(child) for file in lists for child in file.read_text().split()]
+    except OSError:  # it has ended meanwhile
+        return []
+
+
+def megabytes(pid: int) -> float:
+    """A process's memory; what it shares with others counts in parts, so that sums are right."""
+    try:
+        found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
+    except OSError:
+        found = None
+    return int(found[1]) / 1024 if found else 0.0
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=[case.name for case in CASES], help="one case")
-    parser.add_argument("--alone", choices=CONTENDERS, help="print the memory of one, no more")
+    parser.add_argument("--alone", choices=CONTENDERS, help="take the steps of one, no more")
     parser.add_argument("--out", type=Path, help="where the JSON goes")
     chosen = parser.parse_args(arguments)
     free_blas()
@@ -74,12 +99,9 @@ def main(arguments: list[str] | None = None) -> None:
         return
     rows = []
     for case in cases:
-        found = {name: measured(name, case) for name in CONTENDERS}
-        best = min(found[name]["peak"] for name in CONTENDERS[1:])
-        ratio = found["minigan"]["peak"] / best
-        peaks = ", ".join(
-            f"{n} {f['peak']:.0f} ({f['made']:.0f} at first)" for n, f in found.items()
-        )
+        found = {name: peak_of(name, case) for name in CONTENDERS}
+        ratio = found["minigan"] / min(found[name] for name in CONTENDERS[1:])
+        peaks = ", ".join(f"{name} {peak:.0f}" for name, peak in found.items())
         print(f"{case.name:30} minigan / torch {ratio:.2f}  MB: {peaks}", flush=True)
         rows.append({"case": case.name, "ratio": ratio, "megabytes": found})
     command = "python benchmarks/memory.py"

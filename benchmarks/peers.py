@@ -21,6 +21,7 @@ import os
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -293,12 +294,12 @@ PEERS: dict[str, Callable[[], Any]] = {
 # ---------------------------------------------------------------------- side by side
 
 
-def contenders(case: Case, pool: Any) -> dict[str, Step]:
+def contenders(case: Case, pool: Any, scope: ExitStack) -> dict[str, Step]:
     """minigan and those of the peers that are installed."""
     mg.manual_seed(0)
     arrays = networks.weights(networks.generator(nn, case.width, case.blocks))
     (batch,) = batches(case, 1)
-    steps = {"minigan": our_generator_step(case, {"generator": arrays}, pool)}
+    steps = {"minigan": our_generator_step(case, {"generator": arrays}, pool, scope)}
     for name, peer in PEERS.items():
         try:
             steps[name] = peer().step([a.copy() for a in arrays], batch, case.blocks)
@@ -318,8 +319,8 @@ def main(arguments: list[str] | None = None) -> None:
     free_blas()
     keep_freed_memory()
     case = Case("generator", 2, 16, 4, 1) if chosen.tiny else Case("generator", 4, 64)
-    with workers(THREADS) as pool:
-        steps = contenders(case, pool)
+    with workers(THREADS) as pool, ExitStack() as scope:
+        steps = contenders(case, pool, scope)
         losses = {name: [step() for _ in range(2)] for name, step in steps.items()}
         for name, found in losses.items():
             if not np.allclose(found, losses["minigan"], rtol=1e-3):

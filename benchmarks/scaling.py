@@ -3,13 +3,14 @@
     python benchmarks/scaling.py                     # writes benchmarks/results/scaling-cpu.json
 
 The generator's step of step_cpu.py, varied in one thing at a time; on each line minigan and PyTorch (its
-better layout) take turns, with one thread each and with two.
+better layout) take turns, with one processor each and with two.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,8 @@ def measured(case: Case, threads: int, rounds: int) -> dict[str, Samples]:
     import torch
 
     torch.set_num_threads(threads)
-    with workers(threads) as pool:
-        steps = contenders(case, pool)
+    with workers(threads) as pool, ExitStack() as scope:
+        steps = contenders(case, pool, scope)
         return interleaved(steps, HostClock(pause=0.02, least=0.1), rounds, cold=False)
 
 
@@ -51,7 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
     if chosen.tiny:
         varied = {"side": [Case("generator", 2, size, 4, 1) for size in (16, 32)]}
     rows: list[dict[str, Any]] = []
-    print(f"{'':12} minigan / torch   minigan, ms        two threads for one")
+    print(f"{'':12} minigan / torch   minigan, ms        two processors for one")
     print(f"{'':12}   one    two       one      two      minigan   torch")
     for what, cases in varied.items():
         for case in cases:
@@ -74,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
                 }
             )
     ratios = [row["ratios"][1] for row in rows]
-    print(f"median of the ratios on two threads: {statistics.median(ratios):.2f}")
+    print(f"median of the ratios on two processors: {statistics.median(ratios):.2f}")
     command = f"python benchmarks/scaling.py --rounds {chosen.rounds}"
     write({"command": command, "steps": rows}, chosen.out, "scaling-cpu.json")
 

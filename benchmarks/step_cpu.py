@@ -4,9 +4,9 @@
     python benchmarks/step_cpu.py --only "generator, batch 4, 64x64" --runs 1
 
 The contenders take turns within a run; a ratio is our median over the median of PyTorch's better layout
-(NCHW or channels-last), so below 1 we are faster. Each has two threads: ours compute a shard each of a
-large batch, and share out the operations of a small one; PyTorch divides every operation. Gradients are
-summed and the optimiser's step is part of it, for both. Both profit from freed memory being kept
+(NCHW or channels-last), so below 1 we are faster. Each has two processors: ours computes a shard of the
+batch on each, in a process of its own; PyTorch divides every operation over threads. Gradients are summed
+and the optimiser's step is part of it, for both. Both profit from freed memory being kept
 (minigan.devices.cpu.memory). Before the clocks start, the losses of a first step are compared.
 """
 
@@ -16,6 +16,7 @@ import argparse
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from minigan import nn, optim
 from minigan.core.parallel import Workers, workers
 from minigan.core.tensor import Tensor
 from minigan.devices.cpu.memory import keep_freed_memory
+from minigan.processes import in_processes
 
 THREADS = 2
 PENALTY = 10.0  # of WGAN-GP's gradient penalty (Gulrajani et al. 2017)
@@ -72,8 +74,8 @@ def batches(case: Case, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
 # ---------------------------------------------------------------------- ours
 
 
-def our_generator_step(case: Case, arrays: dict[str, Any], pool: Workers) -> Step:
-    """L1 against the sharp pictures, Adam."""
+def our_generator_step(case: Case, arrays: dict[str, Any], pool: Workers, scope: ExitStack) -> Step:
+    """L1 against the sharp pictures, Adam. Its processes end with the scope."""
     net = _ours(networks.generator(nn, case.width, case.blocks), arrays["generator"])
     adam = optim.Adam(net.parameters(), lr=1e-4)
     parameters = net.parameters()
@@ -82,15 +84,17 @@ def our_generator_step(case: Case, arrays: dict[str, Any], pool: Workers) -> Ste
     def loss(blurry: np.ndarray, sharp: np.ndarray) -> tuple[Tensor, dict[str, float]]:
         return nn.l1_loss(net(Tensor(blurry)), Tensor(sharp)), {}
 
+    team = scope.enter_context(in_processes(pool, [loss], [net]))
+
     def step() -> float:
-        report = pool.gradients(loss, parameters, batch)
+        report = team.gradients(loss, parameters, batch)
         adam.step()
         return report["loss"]
 
     return step
 
 
-def our_gan_step(case: Case, arrays: dict[str, Any], pool: Workers) -> Step:
+def our_gan_step(case: Case, arrays: dict[str, Any], pool: Workers, scope: ExitStack) -> Step:
     """Steps of the critic with the gradient penalty, then one of the generator."""
     G = _ours(networks.generator(nn, case.width, case.blocks), arrays["generator"])
     D = _ours(networks.critic(nn, case.width), arrays["critic"])
@@ -111,12 +115,14 @@ def our_gan_step(case: Case, arrays: dict[str, Any], pool: Workers) -> Step:
         restored = G(Tensor(blurry))
         return 100 * nn.l1_loss(restored, Tensor(sharp)) - D(restored).mean(), {}
 
+    team = scope.enter_context(in_processes(pool, [critic_loss, generator_loss], [G, D]))
+
     def step() -> float:
         total = 0.0
         for (blurry, sharp), alpha in zip(data, alphas, strict=True):
-            total += pool.gradients(critic_loss, d_parameters, (blurry, sharp, alpha))["loss"]
+            total += team.gradients(critic_loss, d_parameters, (blurry, sharp, alpha))["loss"]
             d_adam.step()
-        total += pool.gradients(generator_loss, g_parameters, data[0])["loss"]
+        total += team.gradients(generator_loss, g_parameters, data[0])["loss"]
         g_adam.step()
         return total
 
@@ -215,7 +221,7 @@ def _theirs(network: Any, arrays: list[np.ndarray], layout: str) -> Any:
 # ---------------------------------------------------------------------- side by side
 
 
-def contenders(case: Case, pool: Workers) -> dict[str, Step]:
+def contenders(case: Case, pool: Workers, scope: ExitStack) -> dict[str, Step]:
     """Ours, and PyTorch in both layouts, from the same weights."""
     mg.manual_seed(0)
     arrays = {
@@ -226,7 +232,7 @@ def contenders(case: Case, pool: Workers) -> dict[str, Step]:
         "generator": (our_generator_step, torch_generator_step),
         "WGAN-GP": (our_gan_step, torch_gan_step),
     }[case.kind]
-    made = {"minigan": ours(case, arrays, pool)}
+    made = {"minigan": ours(case, arrays, pool, scope)}
     return made | {f"torch {layout}": theirs(case, arrays, layout) for layout in LAYOUTS}
 
 
@@ -244,8 +250,8 @@ def compared_losses(steps: dict[str, Step], count: int = 3) -> dict[str, list[fl
 
 def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:
     """Everything about one case, as it goes into the file."""
-    with workers(THREADS) as pool:
-        steps = contenders(case, pool)
+    with workers(THREADS) as pool, ExitStack() as scope:
+        steps = contenders(case, pool, scope)
         losses = compared_losses(steps)
         clock = HostClock(pause=0.02, least=0.2)  # steps follow each other, as in training
         found = [interleaved(steps, clock, rounds, cold=False) for _ in range(runs)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import sys
 from pathlib import Path
 
@@ -112,11 +114,33 @@ def test_a_restored_picture_is_compared_before_it_is_timed(benchmark, tmp_path, 
 def test_memory_is_measured_alone(benchmark, capsys, name):
     script = benchmark("memory")
     script.alone(name, script.Case("generator", 2, 16, 4, 1))
-    found = json.loads(capsys.readouterr().out)
-    assert 10 < found["made"] <= found["peak"]
     benchmark("restore_cpu").alone(name, (40, 52))
     found = json.loads(capsys.readouterr().out)
     assert 10 < found["imported"] <= found["peak"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells the memory")
+def test_memory_counts_the_processes_that_a_process_makes(benchmark):
+    script = benchmark("memory")
+    assert script.children(os.getpid()) == []
+    before = script.megabytes(os.getpid())
+    theirs, reply = multiprocessing.get_context("fork").Pipe()
+
+    def grow():
+        grown = np.ones(5 << 20)  # 40 MB
+        theirs.send("grown")
+        theirs.recv()
+        del grown
+
+    process = multiprocessing.get_context("fork").Process(target=grow, daemon=True)
+    process.start()
+    assert reply.recv() == "grown"
+    assert script.children(os.getpid()) == [process.pid]
+    both = script.megabytes(os.getpid()) + script.megabytes(process.pid)
+    assert both == pytest.approx(before + 40, abs=8)
+    reply.send("end")
+    process.join()
+    assert script.megabytes(process.pid) == 0
 
 
 def test_overhead_takes_both_through_the_same_operations(benchmark, tmp_path, monkeypatch, capsys):
@@ -155,7 +179,7 @@ def test_scaling_has_a_line_for_each_size(benchmark, tmp_path, capsys):
     rows = json.loads((tmp_path / "x").read_text())["steps"]
     assert [(row["varied"], row["value"]) for row in rows] == [("side", 16), ("side", 32)]
     assert all(len(row["ratios"]) == 2 for row in rows)
-    assert "two threads for one" in capsys.readouterr().out
+    assert "two processors for one" in capsys.readouterr().out
 
 
 def test_peers_that_are_missing_are_left_out(benchmark, tmp_path, monkeypatch, capsys):
