@@ -44,7 +44,8 @@ class TrainSettings:
     adversarial_from  share of the steps that are taken before the critic joins; 1 means never
     shards            parts of a batch that run at the same time (part of the settings, because the
                       order of their sums changes the last bits). With one, the threads share out
-                      single operations, which is faster only for networks as small as the tiny ones
+                      single operations, which is faster only for networks as small as the tiny ones.
+                      A relativistic loss compares the pictures of one shard with each other
     """
 
     steps: int = 4000
