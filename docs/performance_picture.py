@@ -76,9 +76,9 @@ def main() -> None:
     steps, memory = results("step-cpu.json")["steps"], results("memory-cpu.json")["steps"]
     names = [row["case"].replace(", ", "\n", 1) for row in steps]
     times = figure.add_subplot(grid[:3, 1])
-    bars(times, names, [row["ratio"] for row in steps], "time, two threads each")
+    bars(times, names, [row["ratio"] for row in steps], "time, two processors each")
     peaks = figure.add_subplot(grid[3:, 1])
-    bars(peaks, names, [row["ratio"] for row in memory], "peak memory of the process")
+    bars(peaks, names, [row["ratio"] for row in memory], "peak memory")
     for axis in (*left, times, peaks):
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
