@@ -119,7 +119,11 @@ def test_memory_is_measured_alone(benchmark, capsys, name):
     assert 10 < found["imported"] <= found["peak"]
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="Linux tells the memory")
+@pytest.mark.skipif(
+    not Path("/proc/self/smaps_rollup").exists()
+    or not Path(f"/proc/self/task/{os.getpid()}/children").exists(),
+    reason="Linux tells the memory and the children of a process",
+)
 def test_memory_counts_the_processes_that_a_process_makes(benchmark):
     script = benchmark("memory")
     assert script.children(os.getpid()) == []
