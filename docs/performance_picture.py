@@ -41,7 +41,7 @@ def scaling(axes: Any) -> None:
         values = [row["value"] for row in rows if row["varied"] == what]
         ratios = [row["ratios"] for row in rows if row["varied"] == what]
         for threads, style in ((1, "-o"), (2, "--s")):
-            name = "one thread each" if threads == 1 else "two threads each"
+            name = "one processor each" if threads == 1 else "two processors each"
             axis.plot(values, [r[threads - 1] for r in ratios], style, color=OURS, label=name)
         axis.axhline(1, color=THEIRS, linewidth=1)
         axis.set_xscale("log", base=2)
