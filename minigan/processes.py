@@ -25,7 +25,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 
@@ -73,15 +73,21 @@ def _can_fork() -> bool:
 # ---------------------------------------------------------------------- what is shared
 
 
+T = TypeVar("T")
+State = tuple[
+    list[bool], list[Any]
+]  # of modules: whether they train; of random generators: get_state()
+
+
 class _Memory:
     """The tensors of some networks, in memory that processes share once they are forked."""
 
     def __init__(self, networks: Sequence[Module]):
         self.modules = [module for network in networks for _, module in network.named_modules()]
         found = [tensor for network in networks for _, tensor in network.named_tensors()]
-        self.tensors = list({id(tensor): tensor for tensor in found}.values())
+        self.tensors = _distinct(found)
         owned = [v for m in self.modules for v in vars(m).values() if isinstance(v, Generator)]
-        self.generators = list({id(g): g for g in [default_generator, *owned]}.values())
+        self.generators = _distinct([default_generator, *owned])
         self._shared: list[Array] = []
 
     def share(self) -> None:
@@ -104,22 +110,27 @@ class _Memory:
             shared[...] = array
             tensor._array = shared
 
-    def state(self) -> tuple[list[bool], list[Any]]:
+    def state(self) -> State:
         """What is not in tensors: training modes and the random generators."""
         return [m.training for m in self.modules], [g.get_state() for g in self.generators]
 
-    def set_state(self, state: tuple[list[bool], list[Any]]) -> None:
+    def set_state(self, state: State) -> None:
         """Take over what `state` gave in another process."""
         for module, training in zip(self.modules, state[0], strict=True):
             module.training = training
         for generator, drawn in zip(self.generators, state[1], strict=True):
             generator.set_state(drawn)
 
-    def has_drawn(self, shard: int, state: tuple[list[bool], list[Any]]) -> None:
+    def has_drawn(self, shard: int, state: State) -> None:
         """Count what a shard has drawn in another process."""
         for generator, (_, theirs) in zip(self.generators, state[1], strict=True):
             key, drawn = generator.get_state()
             generator.set_state((key, {**drawn, **{s: n for s, n in theirs.items() if s == shard}}))
+
+
+def _distinct(items: Sequence[T]) -> list[T]:
+    """Each object once, in order."""
+    return list({id(item): item for item in items}.values())
 
 
 def _shared_like(array: Array) -> Array:
@@ -140,7 +151,7 @@ class _Job(NamedTuple):
     parameters: list[int]  # which of the memory's tensors
     part: Part
     wishes: Wishes
-    state: tuple[list[bool], list[Any]]
+    state: State
 
 
 class _Helper:
@@ -169,7 +180,7 @@ class _Helper:
         except OSError:
             self._has_ended()
 
-    def receive(self) -> tuple[dict[str, float], Any] | BaseException:
+    def receive(self) -> tuple[dict[str, float], State] | BaseException:
         """What came of the last job: the report and the state after it, or the error."""
         try:
             while True:
@@ -224,7 +235,7 @@ def _serve(
 def _that_can_be_sent(error: BaseException) -> BaseException:
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # whatever the error's own class raises when it is taken apart and made again
         return WorkerError(f"gradients: {type(error).__name__}: {error}")
     return error
 

@@ -325,7 +325,7 @@ def test_a_tensor_that_the_networks_share_stays_one():
         workers(2) as pool,
         in_processes(pool, [who], [Holder(W), Holder(W, nn.parameter(np.ones(1)))]) as team,
     ):
-        assert len(team._memory.tensors) == 2  # type: ignore[attr-defined]
+        assert len(team._memory.tensors) == 2  # type: ignore[attr-defined]  # of _Forked
         assert team.gradients(who, [W], [np.ones(4)], 2)["other"] == 0.5
 
 
@@ -442,7 +442,7 @@ def test_the_processes_end_with_the_block_also_after_an_error_and_in_the_middle_
     def body():
         with workers(3) as pool, in_processes(pool, [endless], [Holder(W)]) as team:
             # Ctrl-C twice: the second one while the first waits for the helpers.
-            for helper in team._helpers:  # type: ignore[attr-defined]
+            for helper in team._helpers:  # type: ignore[attr-defined]  # of _Forked
                 helper.receive = lambda: (_ for _ in ()).throw(KeyboardInterrupt())
             team.gradients(endless, [W], [np.ones(4)], 3)
 
