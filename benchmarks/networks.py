@@ -20,16 +20,20 @@ def generator(lib: Any, width: int = 32, blocks: int = 8) -> Any:
         conv = lib.Conv2d(inputs, outputs, kernel, stride=stride, padding=kernel // 2)
         return [conv, *normalized_relu(lib, outputs)]
 
+    def doubled_stage(inputs: int, outputs: int) -> list[Any]:
+        if lib is nn:
+            conv = nn.Conv2d(inputs, outputs, 3, padding=1, upsample=2)
+            return [conv, *normalized_relu(lib, outputs)]
+        return [lib.Upsample(scale_factor=2), *stage(inputs, outputs, 3)]
+
     w = width
     return lib.Sequential(
         *stage(3, w, 7),
         *stage(w, 2 * w, 3, 2),
         *stage(2 * w, 4 * w, 3, 2),
         *(layer for _ in range(blocks) for layer in stage(4 * w, 4 * w, 3)),
-        lib.Upsample(scale_factor=2),
-        *stage(4 * w, 2 * w, 3),
-        lib.Upsample(scale_factor=2),
-        *stage(2 * w, w, 3),
+        *doubled_stage(4 * w, 2 * w),
+        *doubled_stage(2 * w, w),
         lib.Conv2d(w, 3, 7, padding=3),
     )
 

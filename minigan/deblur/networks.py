@@ -72,9 +72,8 @@ class Generator(nn.Module):
         self.down2 = nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1)
         blocks = [ResidualBlock(4 * w, settings.norm) for _ in range(settings.blocks)]
         self.blocks = nn.Sequential(*blocks)
-        self.double = nn.Upsample(2)
-        self.up1 = nn.Conv2d(4 * w, 2 * w, 3, padding=1)
-        self.up2 = nn.Conv2d(2 * w, w, 3, padding=1)
+        self.up1 = nn.Conv2d(4 * w, 2 * w, 3, padding=1, upsample=2)
+        self.up2 = nn.Conv2d(2 * w, w, 3, padding=1, upsample=2)
         self.leave = nn.Conv2d(w, 3, 3, padding=1)
         _start(self)
         # The network begins as the identity: what it adds is 0, and every block adds little.
@@ -87,8 +86,8 @@ class Generator(nn.Module):
         fine = ops.relu(self.enter(blurry - 0.5))
         middle = ops.relu(self.down1(fine))
         coarse = self.blocks(ops.relu(self.down2(middle)))
-        middle = ops.relu(self.up1(self.double(coarse))) + middle
-        fine = ops.relu(self.up2(self.double(middle))) + fine
+        middle = ops.relu(self.up1(coarse)) + middle
+        fine = ops.relu(self.up2(middle)) + fine
         return blurry + self.leave(fine)
 
 

@@ -76,7 +76,10 @@ def _convolution_weight(shape: Sequence[int], fan: int) -> Tensor:
 
 
 class Conv2d(Module):
-    """Convolution of images; see minigan.ops.conv."""
+    """Convolution of images; see minigan.ops.conv.
+
+    With `upsample`, of images made larger first, as by Upsample(upsample): one operation for both.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Conv2d(Module):
         dilation: Size = 1,
         groups: int = 1,
         bias: bool = True,
+        upsample: Size = 1,
     ):
         super().__init__()
         _check_groups("Conv2d", in_channels, out_channels, groups)
@@ -100,6 +104,7 @@ class Conv2d(Module):
             "padding": padding,
             "dilation": dilation,
             "groups": groups,
+            "upsample": upsample,
         }
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,7 +113,10 @@ class Conv2d(Module):
 
     def describe(self) -> str:
         o, c, kh, kw = self.weight.shape
-        settings = ", ".join(f"{name}={value}" for name, value in self.how.items())
+        shown = {
+            name: value for name, value in self.how.items() if (name, value) != ("upsample", 1)
+        }
+        settings = ", ".join(f"{name}={value}" for name, value in shown.items())
         sizes = f"{c * self.how['groups']}, {o}, kernel_size=({kh}, {kw})"
         return f"{sizes}, {settings}, bias={self.bias is not None}"
 

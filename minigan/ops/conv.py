@@ -9,7 +9,10 @@ order exist. The bodies here state the mathematics with one einsum over windows;
 are the faster forms between which minigan/devices/cpu/conv.py chooses.
 
 Shapes: x (N, C, H, W), weight (O, C / groups, kh, kw), bias (O), y (N, O, H', W') with
-H' = (H + 2 padding - dilation (kh - 1) - 1) // stride + 1.
+H' = (upsample H + 2 padding - dilation (kh - 1) - 1) // stride + 1.
+
+With `upsample`, x is read as if each of its pixels had been repeated so many times in each direction,
+by upsample_nearest2d: the two operations as one, which needs no large image between them.
 """
 
 from __future__ import annotations
@@ -42,6 +45,16 @@ def _windows(x: Array, kernel: Sequence[int], stride: Pair, padding: Pair, dilat
     return sliding_window_view(padded, reach, axis=(2, 3))[:, :, ::sh, ::sw, ::dh, ::dw]  # type: ignore[call-overload]
 
 
+def _repeated(x: Array, times: Pair) -> Array:
+    """Each pixel repeated; what upsample_nearest2d does."""
+    return x.repeat(times[0], axis=2).repeat(times[1], axis=3)
+
+
+def _enlarged(size: Sequence[int], times: Pair) -> Pair:
+    """The size of images whose pixels are repeated."""
+    return size[0] * times[0], size[1] * times[1]
+
+
 def _grouped(array: Array, axis: int, groups: int) -> Array:
     """Split an axis of channels in two: (groups, channels of a group)."""
     shape = array.shape
@@ -58,12 +71,15 @@ def conv2d(
     padding: int | Pair = 0,
     dilation: int | Pair = 1,
     groups: int = 1,
+    upsample: int | Pair = 1,
 ) -> Array:
     """y[n,o,p,q] = bias[o] + sum over c, i, j of x[n, c, s p + d i - pad, s q + d j - pad] w[o,c,i,j].
 
     x (N, C, H, W), weight (O, C / groups, kh, kw), bias (O) or None -> (N, O, H', W'). With groups,
-    the channels are split and each group of outputs sees its own group of inputs.
+    the channels are split and each group of outputs sees its own group of inputs. With upsample u, x
+    is read at ((s p + d i - pad) // u, (s q + d j - pad) // u).
     """
+    x = _repeated(x, upsample)  # type: ignore[arg-type]  # the check made pairs of all of these
     windows = _windows(x, weight.shape[2:], stride, padding, dilation)  # type: ignore[arg-type]
     xs, ws = _grouped(windows, 1, groups), _grouped(weight, 0, groups)
     y = np.einsum("ngcpqij,gocij->ngopq", xs, ws)
@@ -81,6 +97,7 @@ def conv2d_dx(
     padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
     groups: int = 1,
+    upsample: Pair = (1, 1),
 ) -> Array:
     """conv2d's adjoint in x: grad (N, O, H', W'), weight (O, C / groups, kh, kw) -> (N, C, H, W).
 
@@ -90,7 +107,7 @@ def conv2d_dx(
     (ph, pw), (sh, sw), (dh, dw) = padding, stride, dilation
     gs, ws = _grouped(grad, 1, groups), _grouped(weight, 0, groups)
     (n, _, _, out_h, out_w), (_, _, c, kh, kw) = gs.shape, ws.shape
-    height, width = input_size
+    (uh, uw), (height, width) = upsample, _enlarged(input_size, upsample)
     padded = np.zeros((n, groups, c, height + 2 * ph, width + 2 * pw), np.result_type(grad, weight))
     for i in range(kh):
         for j in range(kw):
@@ -98,7 +115,8 @@ def conv2d_dx(
             columns = slice(j * dw, j * dw + sw * out_w, sw)
             padded[..., rows, columns] += np.einsum("ngopq,goc->ngcpq", gs, ws[..., i, j])
     x = padded[..., ph : ph + height, pw : pw + width]
-    return x.reshape(n, groups * c, height, width)
+    blocks = x.reshape(n, groups * c, input_size[0], uh, input_size[1], uw)
+    return blocks.sum(axis=(3, 5))
 
 
 @op(linear=True, flops=lambda out, x, grad: 2 * prod(grad) * prod(out[1:]))
@@ -111,9 +129,11 @@ def conv2d_dw(
     padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
     groups: int = 1,
+    upsample: Pair = (1, 1),
 ) -> Array:
     """conv2d's adjoint in w: x (N, C, H, W), grad (N, O, H', W') -> (O, C / groups, kh, kw)."""
     sh, sw = stride
+    x = _repeated(x, upsample)
     out_h, out_w = grad.shape[2:]
     windows = _windows(x, kernel_size, (1, 1), padding, dilation)
     # With a stride, the last rows and columns of x may lie in no window.
@@ -129,7 +149,7 @@ conv2d_dw.kernel("cpu")(cpu.conv2d_dw)
 # ---------------------------------------------------------------------- the chain rule
 
 
-# `how` is what the family shares: stride, padding, dilation and groups.
+# `how` is what the family shares: stride, padding, dilation, groups and upsample.
 
 conv2d.vjps(
     x=lambda g, x_shape, weight, **how: conv2d_dx(g, weight, input_size=x_shape[2:], **how),
@@ -154,7 +174,9 @@ conv2d_dw.vjps(
 # ---------------------------------------------------------------------- refusing bad calls
 
 
-def _settings(name: str, stride: Any, padding: Any, dilation: Any, groups: Any) -> dict[str, Any]:
+def _settings(
+    name: str, stride: Any, padding: Any, dilation: Any, groups: Any, upsample: Any = 1
+) -> dict[str, Any]:
     if not is_integer(groups) or groups < 1:
         raise ArgumentError(f"{name}: groups is {brief(groups)}; it needs a positive integer")
     return {
@@ -162,17 +184,19 @@ def _settings(name: str, stride: Any, padding: Any, dilation: Any, groups: Any) 
         "padding": pair(name, "padding", padding, at_least=0),
         "dilation": pair(name, "dilation", dilation),
         "groups": groups,
+        "upsample": pair(name, "upsample", upsample),
     }
 
 
 def _output_size(name: str, size: Sequence[int], kernel: Sequence[int], p: dict[str, Any]) -> Pair:
+    seen = _enlarged(size, p["upsample"])
     out = tuple(
         windows_along(n, k, p["stride"][i], p["padding"][i], p["dilation"][i])
-        for i, (n, k) in enumerate(zip(size, kernel, strict=True))
+        for i, (n, k) in enumerate(zip(seen, kernel, strict=True))
     )
     if min(out) < 1:
         raise ShapeError(
-            f"{name}: x is {size[0]} x {size[1]}; a {kernel[0]} x {kernel[1]} kernel with padding "
+            f"{name}: x is {seen[0]} x {seen[1]}; a {kernel[0]} x {kernel[1]} kernel with padding "
             f"{p['padding']} and dilation {p['dilation']} needs more"
         )
     return out  # type: ignore[return-value]
@@ -200,8 +224,9 @@ def _(
     padding: Any,
     dilation: Any,
     groups: Any,
+    upsample: Any,
 ) -> dict[str, Any]:
-    p = _settings("conv2d", stride, padding, dilation, groups)
+    p = _settings("conv2d", stride, padding, dilation, groups, upsample)
     check_image("conv2d", "x", x)
     _check_weight("conv2d", weight, groups)
     channels = weight.shape[1] * groups
@@ -225,8 +250,9 @@ def _(
     padding: Any,
     dilation: Any,
     groups: Any,
+    upsample: Any,
 ) -> dict[str, Any]:
-    p = _settings("conv2d_dx", stride, padding, dilation, groups)
+    p = _settings("conv2d_dx", stride, padding, dilation, groups, upsample)
     check_image("conv2d_dx", "grad", grad)
     _check_weight("conv2d_dx", weight, groups)
     size = pair("conv2d_dx", "input_size", input_size)
@@ -248,8 +274,9 @@ def _(
     padding: Any,
     dilation: Any,
     groups: Any,
+    upsample: Any,
 ) -> dict[str, Any]:
-    p = _settings("conv2d_dw", stride, padding, dilation, groups)
+    p = _settings("conv2d_dw", stride, padding, dilation, groups, upsample)
     check_image("conv2d_dw", "x", x)
     check_image("conv2d_dw", "grad", grad)
     kernel = pair("conv2d_dw", "kernel_size", kernel_size)

@@ -9,7 +9,7 @@ Each has a file of its own; conv.py runs them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ Pair = tuple[int, int]
 class Call(NamedTuple):
     """What the choice depends on. A data gradient at stride 1 is the convolution that computes it."""
 
-    x_shape: tuple[int, ...]  # (N, C, H, W)
+    x_shape: tuple[int, ...]  # (N, C, H, W), after upsampling
     o: int  # channels of output
     kernel: Pair
     stride: Pair
@@ -49,16 +49,19 @@ class Call(NamedTuple):
         return height, width
 
 
-def of_conv2d(x: Array, weight: Array, bias: Array | None = None, **how: Any) -> Call:
+def of_conv2d(
+    x: Array, weight: Array, bias: Array | None = None, *, upsample: Pair, **how: Any
+) -> Call:
     """A call of conv2d."""
     o, _, kh, kw = weight.shape
-    return Call(x.shape, o, (kh, kw), **how, dtype=np.result_type(x, weight).name)
+    x_shape = *x.shape[:2], *enlarged(x.shape[2:], upsample)
+    return Call(x_shape, o, (kh, kw), **how, dtype=np.result_type(x, weight).name)
 
 
-def of_conv2d_dw(x: Array, grad: Array, *, kernel_size: Pair, **how: Any) -> Call:
+def of_conv2d_dw(x: Array, grad: Array, *, kernel_size: Pair, upsample: Pair, **how: Any) -> Call:
     """A call of conv2d_dw."""
-    dtype = np.result_type(x, grad).name
-    return Call(x.shape, grad.shape[1], kernel_size, **how, dtype=dtype, kind="weights")
+    x_shape, dtype = (*x.shape[:2], *enlarged(x.shape[2:], upsample)), np.result_type(x, grad).name
+    return Call(x_shape, grad.shape[1], kernel_size, **how, dtype=dtype, kind="weights")
 
 
 def of_conv2d_dx(
@@ -70,6 +73,7 @@ def of_conv2d_dx(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    upsample: Pair,
 ) -> Call:
     """A call of conv2d_dx: at stride 1 a convolution of `grad` with the kernel turned round."""
     (o, c, kh, kw), dtype = weight.shape, np.result_type(grad, weight).name
@@ -77,8 +81,13 @@ def of_conv2d_dx(
     c *= groups
     if stride == (1, 1) and min(border) >= 0:
         return Call(grad.shape, c, (kh, kw), stride, border, dilation, groups, dtype)
-    x_shape = len(grad), c, *input_size
+    x_shape = len(grad), c, *enlarged(input_size, upsample)
     return Call(x_shape, o, (kh, kw), stride, padding, dilation, groups, dtype, kind="folding")
+
+
+def enlarged(size: Sequence[int], upsample: Pair) -> Pair:
+    """(H, W) of images whose pixels have been repeated."""
+    return size[0] * upsample[0], size[1] * upsample[1]
 
 
 CALLS: dict[str, Callable[..., Call]] = {

@@ -23,6 +23,11 @@ Here they are matrices for BLAS anyway, and the points can be those that round l
 -1 / c (Alam et al. 2022), with c = sqrt(1/2), are five times as accurate. What remains is some 3.5 times
 the rounding of the direct form, so `mg.exact()` and float64 never come here.
 
+A doubled image, each of its pixels repeated in both directions, need not exist: with a border of 1 the 6
+inputs of a tile are a b b c c d along each axis, so B^T times the matrix R that repeats (6, 4) transforms
+the tiles of 4 x 4 of the small image, 2 pixels apart. Its gradient is summed over blocks of 2 x 2 by the
+transposed step: each two rows of A^T are added, and a tile gives 2 x 2 outputs.
+
 Cost: 2 * 36 / 16 N H W C O FLOPs for the products, a quarter of the direct form's, and some
 60 N H W (C + O) for the transforms. The image's tiles, 2.25 times its size, pass through the cache.
 """
@@ -59,6 +64,8 @@ class Transforms(NamedTuple):
     at: Array  # A^T (4, 6): values of the product -> outputs
     g: Array  # G (6, 3): taps -> values
     bt: Array  # B^T (6, 6): inputs -> values
+    bt_doubled: Array  # B^T R (6, 4): inputs of the small image -> values of the doubled one
+    at_halved: Array  # (2, 6): values of the product -> outputs, each two of them added
 
 
 @cache
@@ -76,36 +83,52 @@ def transforms() -> Transforms:
         finite = points[:, None] ** np.arange(size)
         return np.vstack([finite, np.eye(size)[-1]])
 
-    matrices = evaluation(OUTPUTS).T, evaluation(TAPS), np.linalg.inv(evaluation(INPUTS)).T
+    at, g, bt = evaluation(OUTPUTS).T, evaluation(TAPS), np.linalg.inv(evaluation(INPUTS)).T
+    repeats = np.repeat(np.eye(4), [1, 2, 2, 1], axis=0)  # R: a b c d -> a b b c c d
+    pair_sums = np.repeat(np.eye(2), 2, axis=1)
+    matrices = at, g, bt, bt @ repeats, pair_sums @ at
     return Transforms(*(m.astype(np.float32) for m in matrices))
 
 
-def conv2d(x: Array, weight: Array, bias: Array | None, padding: Pair) -> Array:
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    padding: Pair,
+    *,
+    doubled: bool = False,
+    halved: bool = False,
+) -> Array:
     """x (N, C, H, W), weight (O, C, 3, 3) -> (N, O, H', W'), float32; its channels innermost in memory.
+
+    doubled  x is doubled first: its size is (2 H, 2 W) then; the padding is (1, 1)
+    halved   blocks of 2 x 2 of the result are summed: the adjoint of doubling
 
     Raises FloatingPointError where a result is not finite, here and in conv2d_dw: an infinity or NaN
     would have spread over its whole tile.
     """
     o, c = weight.shape[:2]
-    plan = _plan(x.shape, padding, max(o, c))
+    plan = _plan(x.shape, padding, max(o, c), doubled)
     kernel = _transformed_kernel(weight)
-    y = np.empty((len(x), *plan.whole_size, o), np.float32)
+    back = transforms().at_halved if halved else transforms().at
+    each = len(back)  # of a tile's outputs, along one axis
+    y = np.empty((len(x), plan.down * each, plan.across * each, o), np.float32)
 
     def part(i: int) -> None:
         chunk = plan.chunks[i]
         products = np.matmul(chunk.transformed(x), kernel)
-        result = _along_both(transforms().at, products.reshape(INPUTS, INPUTS, -1))
-        _spread(_finite(result), y[chunk.images, chunk.rows], bias)
+        result = _along_both(back, products.reshape(INPUTS, INPUTS, -1))
+        _spread(_finite(result), y[chunk.images, chunk.pixels(each)], bias)
 
     share_out(part, len(plan.chunks), _seconds(plan, c, o))
-    out_h, out_w = plan.out_size
+    out_h, out_w = (size * each // OUTPUTS for size in plan.out_size)
     return y[:, :out_h, :out_w].transpose(0, 3, 1, 2)
 
 
-def conv2d_dw(x: Array, grad: Array, padding: Pair) -> Array:
+def conv2d_dw(x: Array, grad: Array, padding: Pair, *, doubled: bool = False) -> Array:
     """x (N, C, H, W), grad (N, O, H', W') -> the gradient (O, C, 3, 3) of the weight, float32."""
     c, o = x.shape[1], grad.shape[1]
-    plan = _plan(x.shape, padding, max(c, o))
+    plan = _plan(x.shape, padding, max(c, o), doubled)
     sums: list[Array | None] = [None] * _groups(len(plan.chunks))
 
     def part(group: int) -> None:
@@ -141,26 +164,34 @@ class _Chunk:
     """Tiles that are transformed together: whole images, or some rows of tiles of one image."""
 
     images: slice
-    rows: slice  # of pixels, in the output
-    padded_shape: tuple[int, ...]  # (images, height, width, C) with a border of zeros
-    source: tuple[slice, slice]  # the part of the image that is read
-    target: tuple[slice, slice]  # and where in the padded one it goes
+    rows: slice  # of tiles
     tiles: tuple[int, int, int]  # images, down, across
+    step: int  # pixels from a tile of the image to the next: 4, or 2 where it is doubled
+    padding: Pair
+
+    def pixels(self, each: int) -> slice:
+        """The rows of pixels that these rows of tiles are, where each is so many."""
+        return slice(self.rows.start * each, self.rows.stop * each)
 
     def transformed(self, x: Array) -> Array:
         """V: (36, tiles, C), for x (N, C, H, W)."""
-        padded, c = np.zeros(self.padded_shape, np.float32), self.padded_shape[-1]
-        sy, sx = self.source
-        padded[:, *self.target] = x[self.images, :, sy, sx].transpose(0, 2, 3, 1)
+        (_, c, h, w), (n, down, across), step = x.shape, self.tiles, self.step
+        side, (ph, pw) = step + TAPS - 1, self.padding
+        padded = np.zeros((n, down * step + TAPS - 1, across * step + TAPS - 1, c), np.float32)
+        top = self.rows.start * step - ph
+        begin, end = max(top, 0), max(min(top + padded.shape[1], h), max(top, 0))
+        source = x[self.images, :, begin:end].transpose(0, 2, 3, 1)
+        padded[:, begin - top : end - top, pw : pw + w] = source
         in_image, in_row, in_pixel, _ = padded.strides
-        strides = (in_row, in_pixel, in_image, OUTPUTS * in_row, OUTPUTS * in_pixel, 4)
-        windows = np.ndarray((INPUTS, INPUTS, *self.tiles, c), np.float32, padded, 0, strides)
-        gathered = windows.reshape(INPUTS, INPUTS, -1)  # a copy: windows overlap
-        return _along_both(transforms().bt, gathered).reshape(VALUES, -1, c)
+        strides = (in_row, in_pixel, in_image, step * in_row, step * in_pixel, 4)
+        windows = np.ndarray((side, side, *self.tiles, c), np.float32, padded, 0, strides)
+        gathered = windows.reshape(side, side, -1)  # a copy: windows overlap
+        matrix = transforms().bt if step == OUTPUTS else transforms().bt_doubled
+        return _along_both(matrix, gathered).reshape(VALUES, -1, c)
 
     def gathered(self, grad: Array) -> Array:
         """The tiles' pixels of grad (N, O, H', W'): (4, 4, tiles O), zeros beyond the border."""
-        image = grad[self.images, :, self.rows].transpose(0, 2, 3, 1)
+        image = grad[self.images, :, self.pixels(OUTPUTS)].transpose(0, 2, 3, 1)
         (n, h, w, o), (_, down, across) = image.shape, self.tiles
         if (h, w) != (down * OUTPUTS, across * OUTPUTS):
             whole = np.zeros((n, down * OUTPUTS, across * OUTPUTS, o), np.float32)
@@ -172,10 +203,11 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How images of one shape and padding are cut into tiles of 6 x 6 that lie 4 pixels apart."""
+    """How images of one shape and padding are cut into tiles, each for 4 x 4 pixels of the output."""
 
     out_size: Pair
-    whole_size: Pair  # of the output, up to multiples of 4
+    down: int  # tiles
+    across: int
     chunks: tuple[_Chunk, ...]
 
 
@@ -186,39 +218,23 @@ def _evenly(count: int, most: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _plan(shape: tuple[int, ...], padding: Pair, channels: int) -> _Plan:
-    """For x of a shape; `channels` are those of its wider side."""
-    n, c, h, w = shape
-    ph, pw = padding
-    out_size = h + 2 * ph - TAPS + 1, w + 2 * pw - TAPS + 1
+def _plan(shape: tuple[int, ...], padding: Pair, channels: int, doubled: bool = False) -> _Plan:
+    """For x of a shape, doubled before or not; `channels` are those of its wider side."""
+    times, (n, _, h, w), (ph, pw) = 1 + doubled, shape, padding
+    out_size = h * times + 2 * ph - TAPS + 1, w * times + 2 * pw - TAPS + 1
     down, across = (-(-size // OUTPUTS) for size in out_size)
     room = max(_CHUNK_BYTES // (VALUES * channels * 4), _CHUNK_TILES)
     images = max(_evenly(n, room // (down * across)), -(-_CHUNK_TILES // (down * across)))
     rows = down
     if images == 1 and (n == 1 or room < down * across):
         rows = min(down, max(_evenly(down, room // across), -(-_CHUNK_TILES // across)))
-    width = across * OUTPUTS + TAPS - 1
     chunks = []
     for first in range(0, n, images):
         for row in range(0, down, rows):
-            count, high = min(images, n - first), min(rows, down - row)
-            top, height = (
-                row * OUTPUTS - ph,
-                high * OUTPUTS + TAPS - 1,
-            )  # in the image; of the strip
-            begin, end = max(top, 0), max(min(top + height, h), max(top, 0))
-            chunks.append(
-                _Chunk(
-                    slice(first, first + count),
-                    slice(row * OUTPUTS, (row + high) * OUTPUTS),
-                    (count, height, width, c),
-                    (slice(begin, end), slice(0, w)),
-                    (slice(begin - top, end - top), slice(pw, pw + w)),
-                    (count, high, across),
-                )
-            )
-    whole_size = down * OUTPUTS, across * OUTPUTS
-    return _Plan(out_size, whole_size, tuple(chunks))
+            tiles = min(images, n - first), min(rows, down - row), across
+            of_images, of_rows = slice(first, first + tiles[0]), slice(row, row + tiles[1])
+            chunks.append(_Chunk(of_images, of_rows, tiles, OUTPUTS // times, padding))
+    return _Plan(out_size, down, across, tuple(chunks))
 
 
 # ---------------------------------------------------------------------- transforms
@@ -232,11 +248,11 @@ def _transformed_kernel(weight: Array) -> Array:
 
 
 def _spread(result: Array, image: Array, bias: Array | None) -> None:
-    """The way back, into `image`, with the bias added."""
-    n, h, w, o = image.shape
-    rows, across = h // OUTPUTS, w // OUTPUTS
-    source = result.reshape(OUTPUTS, OUTPUTS, n, rows, across, o).transpose(2, 3, 0, 4, 1, 5)
-    target = image.reshape(n, rows, OUTPUTS, across, OUTPUTS, o)
+    """The tiles' outputs (p, p, tiles O) to their places in `image` (N, H, W, O), with the bias added."""
+    (n, h, w, o), p = image.shape, len(result)
+    down, across = h // p, w // p
+    source = result.reshape(p, p, n, down, across, o).transpose(2, 3, 0, 4, 1, 5)
+    target = image.reshape(n, down, p, across, p, o)
     if bias is None:
         target[...] = source
     else:

@@ -1,4 +1,7 @@
-"""The host side of convolution and its two gradients: kernels/conv2d.cu and its relatives."""
+"""The host side of convolution and its two gradients: kernels/conv2d.cu and its relatives.
+
+Upsampling comes before, in a kernel of its own, as summing over its blocks comes after.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from minigan.devices.launch.kernel import (
     blocks_for,
     launch,
 )
+from minigan.devices.launch.pool import sum_pool2d
+from minigan.devices.launch.resize import upsample_nearest2d
 from minigan.devices.launch.variants import (
     Sizes,
     Variant,
@@ -136,9 +141,17 @@ _Gemm("conv2d_dw", f"r:R r:R w:R {STRUCTURE} i4", _weight_gradient).register(thi
 _SUM_PARTS = Kernel("conv2d.cu", "sum_parts", "r:R w:R i4 i4")
 
 
-def conv2d(device: Device, x: Array, weight: Array, bias: Array | None = None, **how: Any) -> Array:
+def conv2d(
+    device: Device,
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    upsample: Pair,
+    **how: Any,
+) -> Array:
     """y[n,o,p,q] = bias[o] + sum over c, r, s of x[n, c, p S + r D - P, q S + s D - P] w[o,c,r,s]."""
-    x, weight = contiguous(device, x), contiguous(device, weight)
+    x, weight = _upsampled(device, x, upsample), contiguous(device, weight)
     bias = None if bias is None else contiguous(device, bias)
     p = problem_of("conv2d", x.shape, weight.shape, **how)
     y = device.empty((p.images, p.out_channels * p.groups, p.out_height, p.out_width), x.dtype)
@@ -151,11 +164,13 @@ def conv2d(device: Device, x: Array, weight: Array, bias: Array | None = None, *
     return y
 
 
-def conv2d_dx(device: Device, grad: Array, weight: Array, *, input_size: Pair, **how: Any) -> Array:
+def conv2d_dx(
+    device: Device, grad: Array, weight: Array, *, input_size: Pair, upsample: Pair, **how: Any
+) -> Array:
     """conv2d's adjoint in x."""
     grad, weight = contiguous(device, grad), contiguous(device, weight)
-    groups = how["groups"]
-    shape = (grad.shape[0], weight.shape[1] * groups, *input_size)
+    (h, w), (uh, uw), groups = input_size, upsample, how["groups"]
+    shape = (grad.shape[0], weight.shape[1] * groups, h * uh, w * uw)
     p = problem_of("conv2d_dx", shape, weight.shape, out_size=grad.shape[2:], **how)
     x = device.empty(shape, grad.dtype)
 
@@ -164,12 +179,16 @@ def conv2d_dx(device: Device, grad: Array, weight: Array, *, input_size: Pair, *
 
     if x.size:
         run(choose("conv2d_dx", p, device, grad.dtype, run).taken)
-    return x
+    if upsample == (1, 1):
+        return x
+    return sum_pool2d(device, x, kernel_size=upsample, stride=upsample, padding=(0, 0))
 
 
-def conv2d_dw(device: Device, x: Array, grad: Array, *, kernel_size: Pair, **how: Any) -> Array:
+def conv2d_dw(
+    device: Device, x: Array, grad: Array, *, kernel_size: Pair, upsample: Pair, **how: Any
+) -> Array:
     """conv2d's adjoint in w: the sum over pixels in parts, then the parts added up."""
-    x, grad = contiguous(device, x), contiguous(device, grad)
+    x, grad = _upsampled(device, x, upsample), contiguous(device, grad)
     shape = (grad.shape[1], x.shape[1] // how["groups"], *kernel_size)
     p = problem_of("conv2d_dw", x.shape, shape, out_size=grad.shape[2:], **how)
     weight = device.empty(shape, x.dtype)
@@ -185,3 +204,10 @@ def conv2d_dw(device: Device, x: Array, grad: Array, *, kernel_size: Pair, **how
     if weight.size:
         run(choose("conv2d_dw", p, device, x.dtype, run).taken)
     return weight
+
+
+def _upsampled(device: Device, x: Array, upsample: Pair) -> Array:
+    """The image as the kernels read it: contiguous, each pixel repeated."""
+    if upsample == (1, 1):
+        return contiguous(device, x)
+    return upsample_nearest2d(device, x, scale_factor=upsample)

@@ -12,10 +12,11 @@ ones = np.ones
 X, W = ones((1, 4, 5, 5)), ones((6, 4, 3, 3))
 
 
-def conv2d(x, weight, bias=None, *, stride, padding, dilation, groups):
+def conv2d(x, weight, bias=None, *, stride, padding, dilation, groups, upsample):
     """The definition, one output number at a time."""
-    (n, _, h, w), (o, cg, kh, kw) = x.shape, weight.shape
-    (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
+    (sh, sw), (ph, pw), (dh, dw), (uh, uw) = stride, padding, dilation, upsample
+    n, (o, cg, kh, kw) = len(x), weight.shape
+    h, w = x.shape[2] * uh, x.shape[3] * uw
     out_h = (h + 2 * ph - dh * (kh - 1) - 1) // sh + 1
     out_w = (w + 2 * pw - dw * (kw - 1) - 1) // sw + 1
     y = np.zeros((n, o, out_h, out_w))
@@ -24,7 +25,9 @@ def conv2d(x, weight, bias=None, *, stride, padding, dilation, groups):
         for i, j in np.ndindex(kh, kw):
             row, column = p * sh + i * dh - ph, q * sw + j * dw - pw
             if 0 <= row < h and 0 <= column < w:
-                y[b, k, p, q] += x[b, first : first + cg, row, column] @ weight[k, :, i, j]
+                y[b, k, p, q] += (
+                    x[b, first : first + cg, row // uh, column // uw] @ weight[k, :, i, j]
+                )
     return y if bias is None else y + bias.reshape(-1, 1, 1)
 
 
@@ -35,9 +38,10 @@ def forwards(draw):
     return Call((x, w, b) if draw(st.booleans()) else (x, w), c.how)
 
 
-def torch_conv(x, weight, bias=None, **how):
+def torch_conv(x, weight, bias=None, *, upsample, **how):
     import torch
 
+    x = torch.nn.functional.interpolate(x, scale_factor=upsample, mode="nearest")
     return torch.nn.functional.conv2d(x, weight, bias, **how)
 
 
@@ -56,6 +60,7 @@ describe(
     Bad(Call((X, W), {"dilation": (1, 2, 3)}), ArgumentError, ["conv2d", "dilation"]),
     Bad(Call((X, W), {"groups": 4}), ShapeError, ["conv2d", "weight", "4 groups"]),
     Bad(Call((X, W), {"groups": 0}), ArgumentError, ["conv2d", "groups", "0"]),
+    Bad(Call((X, W), {"upsample": 0}), ArgumentError, ["conv2d", "upsample", "0"]),
 )
 
 
@@ -72,10 +77,12 @@ def conv2d_dx(grad, weight, *, input_size, **how):
 
 
 def torch_dx(grad, weight, *, input_size, **how):
-    import torch.nn.grad
+    import torch
 
     shape = (grad.shape[0], weight.shape[1] * how["groups"], *input_size)
-    return torch.nn.grad.conv2d_input(shape, weight, grad, **how)
+    x = torch.zeros(shape, dtype=grad.dtype, requires_grad=True)
+    y = torch_conv(x, weight, **how)
+    return torch.autograd.grad(y, x, grad, create_graph=True)[0]
 
 
 G = ones((1, 6, 3, 3))
@@ -104,10 +111,12 @@ def conv2d_dw(x, grad, *, kernel_size, **how):
 
 
 def torch_dw(x, grad, *, kernel_size, **how):
-    import torch.nn.grad
+    import torch
 
     shape = (grad.shape[1], x.shape[1] // how["groups"], *kernel_size)
-    return torch.nn.grad.conv2d_weight(x, shape, grad, **how)
+    weight = torch.zeros(shape, dtype=grad.dtype, requires_grad=True)
+    y = torch_conv(x, weight, **how)
+    return torch.autograd.grad(y, weight, grad, create_graph=True)[0]
 
 
 describe(

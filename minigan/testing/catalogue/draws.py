@@ -104,21 +104,23 @@ class Convolution:
 
 @st.composite
 def convolutions(draw) -> Convolution:
-    """Small convolutions of every kind: odd sizes, strides, paddings, dilations and groups."""
+    """Small convolutions of every kind: odd sizes, strides, paddings, dilations, groups, upsampling."""
     groups = draw(st.integers(1, 3))
     c, o = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     kernel, stride = draw(pairs(1, 3)), draw(pairs(1, 3))
     padding, dilation = draw(pairs(0, 2)), draw(pairs(1, 2))
+    upsample = draw(st.one_of(st.just((1, 1)), pairs(1, 2)))
     size = []
-    for k, p, d in zip(kernel, padding, dilation, strict=True):
-        least = max(1, d * (k - 1) + 1 - 2 * p)
+    for k, p, d, u in zip(kernel, padding, dilation, upsample, strict=True):
+        least = max(1, -(-(d * (k - 1) + 1 - 2 * p) // u))
         size.append(draw(st.integers(least, least + 3)))
     n = draw(st.integers(1, 2))
     out = [
-        (m + 2 * p - d * (k - 1) - 1) // s + 1
-        for m, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+        (m * u + 2 * p - d * (k - 1) - 1) // s + 1
+        for m, k, s, p, d, u in zip(size, kernel, stride, padding, dilation, upsample, strict=True)
     ]
     how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    how["upsample"] = upsample
     return Convolution((n, groups * c, *size), (groups * o, c, *kernel), (n, groups * o, *out), how)
 
 

@@ -13,11 +13,12 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.gradcheck import gradcheck, gradgradcheck
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
-from minigan.devices.cpu import direct, winograd
+from minigan.devices.cpu import conv, direct, winograd
 from minigan.devices.cpu.conv_choice import ALGORITHMS, CALLS
 
 OPERATIONS = ("conv2d", "conv2d_dx", "conv2d_dw")
 NAMES = [a.name for a in ALGORITHMS]
+ONCE = {"upsample": (1, 1)}
 ALGORITHM = {a.name: a for a in ALGORITHMS}
 
 
@@ -40,6 +41,7 @@ def convolutions(draw, most=40):
     if draw(st.booleans()):  # channels innermost in memory
         x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     how = {"stride": stride, "padding": padding, "dilation": (1, 1), "groups": 1}
+    how["upsample"] = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (1, 3)]))
     return x, weight, numbers(2, len(weight)), how
 
 
@@ -87,7 +89,7 @@ def test_the_direct_form_does_not_depend_on_how_much_it_unfolds_at_once(
     monkeypatch, stride, dilation, groups, turn
 ):
     """Row by row, image by image, by the kernel turned round or by adding up: the same numbers."""
-    how = {"stride": stride, "padding": (1, 2), "dilation": dilation, "groups": groups}
+    how = {"stride": stride, "padding": (1, 2), "dilation": dilation, "groups": groups, **ONCE}
     x, weight = numbers(0, 3, 6, 11, 9), numbers(1, 3, 6 // groups, 3, 4)
     calls = three_calls(x, weight, numbers(2, 3), how)
     at_once = [computed(*call, np.float64, "direct") for call in calls]
@@ -123,7 +125,7 @@ def test_gradients_of_two_orders_go_through_it(name, stride):
 def test_winograd_rounds_a_few_times_as_much_as_the_direct_form():
     """As winograd.py states it: in the root mean square, some 3.5 times."""
     x, weight = numbers(0, 2, 64, 32, 32), numbers(1, 64, 64, 3, 3) / 24
-    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, **ONCE}
     for operation, arrays, settings in three_calls(x, weight, np.zeros(64), how):
         expected = computed(operation, arrays, settings, np.float64, "direct")
 
@@ -137,7 +139,7 @@ def test_winograd_rounds_a_few_times_as_much_as_the_direct_form():
 
 def test_its_transforms_filter_exactly_what_they_say():
     """A^T [(G g) * (B^T d)] is the filter of 3 taps over 6 inputs, in one dimension."""
-    at, g, bt = (m.astype(np.float64) for m in winograd.transforms())
+    at, g, bt, *_ = (m.astype(np.float64) for m in winograd.transforms())
     d, taps = numbers(0, winograd.INPUTS), numbers(1, winograd.TAPS)
     expected = np.correlate(d, taps)
     np.testing.assert_allclose(at @ ((g @ taps) * (bt @ d)), expected, atol=2e-6)
@@ -162,13 +164,40 @@ def test_an_infinity_reaches_no_further_than_its_neighbours(odd):
 
 def test_an_image_of_many_chunks_counts_each_once():
     x, weight = numbers(0, 1, 16, 201, 180), numbers(1, 16, 16, 3, 3)
-    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1}
+    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, **ONCE}
     assert len(winograd._plan(x.shape, (1, 1), 16).chunks) >= 4
     for operation, arrays, settings in three_calls(x, weight, np.zeros(16), how):
         expected = computed(operation, arrays, settings, np.float64, "direct")
         found = computed(operation, arrays, settings, np.float32, "winograd")
         scale = np.abs(expected).max()
         np.testing.assert_allclose(found / scale, expected / scale, atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [(4, 4), (5, 7), (12, 8), (70, 66)])
+def test_winograd_doubles_an_image_in_its_transforms(monkeypatch, size):
+    """The same numbers as with the doubled image, which is never made."""
+    x, weight, bias = numbers(0, 2, 17, *size), numbers(1, 18, 17, 3, 3), numbers(2, 18)
+    how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "upsample": (2, 2)}
+    calls = three_calls(x, weight, bias, how)
+    expected = [computed(*call, np.float64, "direct") for call in calls]
+    for name in ("upsample_nearest2d", "sum_pool2d"):
+        monkeypatch.delattr(conv, name)
+    for call, right in zip(calls, expected, strict=True):
+        found = computed(*call, np.float32, "winograd")
+        assert found.shape == right.shape
+        scale = np.abs(right).max()
+        np.testing.assert_allclose(found / scale, right / scale, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["winograd", "direct"])
+def test_an_infinity_in_a_doubled_image_is_computed_directly(name):
+    x, weight = np.zeros((1, 16, 5, 5), np.float32), np.ones((16, 16, 3, 3), np.float32)
+    x[0, 3, 2, 2] = np.inf
+    with mg.use_kernels(conv2d=name):
+        y = mg.conv2d(Tensor(x), Tensor(weight), padding=1, upsample=2).numpy()
+    near = np.zeros(y.shape, bool)
+    near[0, :, 3:7, 3:7] = True
+    np.testing.assert_array_equal(y, np.where(near, np.float32(np.inf), 0))
 
 
 # ---------------------------------------------------------------------- the choice
