@@ -15,21 +15,16 @@ and the modules' training mode, which come with each shard.
 
 from __future__ import annotations
 
-import mmap
-import multiprocessing
-import pickle
-import signal
-import sys
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from multiprocessing.connection import Connection
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, WorkerError
+from minigan.core.errors import ArgumentError
+from minigan.core.forked import Helper, can_fork, shared_array
 from minigan.core.parallel import Loss, Part, Result, Workers, as_worker, shard_result
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.choice import Wishes, wishes
@@ -58,16 +53,11 @@ def in_processes(
     """
     memory = _Memory(networks)
     count = min(workers.count, shards or workers.count)
-    if count == 1 or not _can_fork() or any(t.device != "cpu" for t in memory.tensors):
+    if count == 1 or not can_fork() or any(t.device != "cpu" for t in memory.tensors):
         yield workers
         return
     with closing(_Forked(workers, losses, memory, count - 1)) as forked:
         yield forked
-
-
-def _can_fork() -> bool:
-    has_lock = getattr(sys, "_is_gil_enabled", lambda: True)()
-    return sys.platform == "linux" and has_lock and not multiprocessing.current_process().daemon
 
 
 # ---------------------------------------------------------------------- what is shared
@@ -134,10 +124,9 @@ def _distinct(items: Sequence[T]) -> list[T]:
 
 
 def _shared_like(array: Array) -> Array:
-    """An array of the same shape and order in memory; it is freed with the last view of it."""
+    """A shared array of the same shape and order in memory."""
     order = sorted(range(array.ndim), key=lambda axis: -array.strides[axis])
-    memory = mmap.mmap(-1, max(array.nbytes, 1))
-    shared = np.ndarray([array.shape[axis] for axis in order], array.dtype, memory)
+    shared = shared_array([array.shape[axis] for axis in order], array.dtype)
     return shared.transpose(np.argsort(order).astype(int))
 
 
@@ -154,90 +143,16 @@ class _Job(NamedTuple):
     state: State
 
 
-class _Helper:
-    """A forked process, from the parent's side."""
-
-    def __init__(self, losses: Sequence[Loss], memory: _Memory, inherited: Sequence[Connection]):
-        self.gradients = [_shared_like(tensor._array) for tensor in memory.tensors]
-        context = multiprocessing.get_context("fork")
-        self.connection, theirs = context.Pipe()
-        self._sent = 0
-        # Copies of the parent's ends would keep this process waiting after the parent has died.
-        arguments = (losses, memory, self.gradients, theirs, [*inherited, self.connection])
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with warnings.catch_warnings():
-            # Python warns of locks that other threads hold at the fork. The child computes with NumPy, on
-            # one thread, and takes none of the parent's.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._process.start()
-        theirs.close()
-
-    def send(self, job: _Job) -> None:
-        """Let it begin."""
-        self._sent += 1
-        try:
-            self.connection.send((self._sent, job))
-        except OSError:
-            self._has_ended()
-
-    def receive(self) -> tuple[dict[str, float], State] | BaseException:
-        """What came of the last job: the report and the state after it, or the error."""
-        try:
-            while True:
-                number, reply = self.connection.recv()
-                if number == self._sent:  # earlier ones were given up, by Ctrl-C
-                    return reply
-        except (EOFError, OSError):
-            self._has_ended()
-
-    def _has_ended(self) -> NoReturn:
-        self._process.join(1)
-        raise WorkerError(
-            f"gradients: a process that computes shards ended, with exit code {self._process.exitcode}; "
-            "where memory is short, fewer threads may help"
-        )
-
-    def close(self) -> None:
-        """End the process, whatever it is at."""
-        self._process.kill()
-        self._process.join()
-        self.connection.close()
-
-
-def _serve(
-    losses: Sequence[Loss],
-    memory: _Memory,
-    gradients: Sequence[Array],
-    connection: Connection,
-    inherited: Sequence[Connection],
-) -> None:
-    """What a helper does until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
-    for other in inherited:
-        other.close()
-    while True:
-        try:
-            number, job = connection.recv()
-        except EOFError:
-            return
-        try:
-            memory.set_state(job.state)
-            parameters = [memory.tensors[i] for i in job.parameters]
-            rooms = [gradients[i] for i in job.parameters]
-            with as_worker(job.wishes):
-                report = shard_result(losses[job.loss], parameters, job.part, rooms).report
-            reply = report, memory.state()
-        except BaseException as error:
-            reply = _that_can_be_sent(error)
-        connection.send((number, reply))
-
-
-def _that_can_be_sent(error: BaseException) -> BaseException:
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever the error's own class raises when it is taken apart and made again
-        return WorkerError(f"gradients: {type(error).__name__}: {error}")
-    return error
+def _computed(
+    losses: Sequence[Loss], memory: _Memory, gradients: Sequence[Array], job: _Job
+) -> tuple[dict[str, float], State]:
+    """What a helper does: the gradients go into its memory; the report and the state after it return."""
+    memory.set_state(job.state)
+    parameters = [memory.tensors[i] for i in job.parameters]
+    rooms = [gradients[i] for i in job.parameters]
+    with as_worker(job.wishes):
+        report = shard_result(losses[job.loss], parameters, job.part, rooms).report
+    return report, memory.state()
 
 
 class _Forked(Workers):
@@ -250,10 +165,13 @@ class _Forked(Workers):
         self._losses, self._memory = list(losses), memory
         self._here = threading.Lock()  # one batch at a time
         memory.share()
-        self._helpers: list[_Helper] = []
+        self._helpers: list[Helper] = []
+        self._gradients: list[list[Array]] = []  # of each helper, for each of the memory's tensors
         for _ in range(helpers):
-            inherited = [helper.connection for helper in self._helpers]
-            self._helpers.append(_Helper(self._losses, memory, inherited))
+            gradients = [_shared_like(tensor._array) for tensor in memory.tensors]
+            answer = partial(_computed, self._losses, memory, gradients)
+            self._helpers.append(Helper("gradients", answer, self._helpers))
+            self._gradients.append(gradients)
 
     def compute(
         self, loss: Loss, parameters: Sequence[Tensor], parts: Sequence[Part]
@@ -276,19 +194,19 @@ class _Forked(Workers):
     def _apart(self, loss: int, numbers: list[int], parts: Sequence[Part]) -> list[Result]:
         memory, asked, state = self._memory, wishes(), self._memory.state()
         busy = self._helpers[: len(parts) - 1]
-        for helper, part in zip(busy, parts[1:], strict=True):
-            helper.send(_Job(loss, numbers, part, asked, state))
+        jobs = [_Job(loss, numbers, part, asked, state) for part in parts[1:]]
+        tickets = [helper.ask(job) for helper, job in zip(busy, jobs, strict=True)]
         try:
             parameters = [memory.tensors[i] for i in numbers]
             with as_worker(asked):
                 results = [shard_result(self._losses[loss], parameters, parts[0])]
         finally:  # also after an error, no helper may be at work any more
-            replies = [helper.receive() for helper in busy]
-        for helper, part, reply in zip(busy, parts[1:], replies, strict=True):
+            replies = [h.answer(ticket) for h, ticket in zip(busy, tickets, strict=True)]
+        for part, gradients, reply in zip(parts[1:], self._gradients, replies, strict=False):
             if isinstance(reply, BaseException):
                 raise reply
             memory.has_drawn(part.shard, reply[1])
-            results.append(Result(reply[0], [helper.gradients[i] for i in numbers]))
+            results.append(Result(reply[0], [gradients[i] for i in numbers]))
         return results
 
     def close(self) -> None:

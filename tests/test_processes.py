@@ -17,6 +17,7 @@ import pytest
 import minigan as mg
 from minigan import nn, optim, processes
 from minigan.core.errors import ArgumentError, WorkerError
+from minigan.core.forked import Helper, can_fork
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
 from minigan.devices.cpu.threads import has_help
@@ -24,7 +25,7 @@ from minigan.ops.random import Generator, default_generator
 from minigan.processes import in_processes
 
 pytestmark = pytest.mark.skipif(
-    not processes._can_fork(), reason="processes are forked on Linux, under an interpreter lock"
+    not can_fork(), reason="processes are forked on Linux, under an interpreter lock"
 )
 
 
@@ -132,7 +133,7 @@ def test_no_more_processes_than_shards_and_none_for_a_single_one():
 
 
 def test_where_processes_cannot_be_forked_threads_compute(monkeypatch):
-    monkeypatch.setattr(processes, "_can_fork", lambda: False)
+    monkeypatch.setattr(processes, "can_fork", lambda: False)
     with workers(2) as pool, in_processes(pool, [who], [Holder(W)]) as team:
         assert team is pool
 
@@ -408,15 +409,15 @@ def test_after_ctrl_c_no_stale_answer_is_taken(monkeypatch):
         return W.sum() * float(np.mean(x)), {}
 
     with workers(2) as pool, in_processes(pool, [scaled], [Holder(W)]) as team:
-        receive = processes._Helper.receive
+        answer = Helper.answer
 
-        def interrupted(helper):
+        def interrupted(helper, number):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(processes._Helper, "receive", interrupted)
+        monkeypatch.setattr(Helper, "answer", interrupted)
         with pytest.raises(KeyboardInterrupt):
             team.gradients(scaled, [W], [np.full(4, 100.0)], 2)
-        monkeypatch.setattr(processes._Helper, "receive", receive)
+        monkeypatch.setattr(Helper, "answer", answer)
         assert team.gradients(scaled, [W], [np.ones(4)], 2)["loss"] == W.numpy().sum()
         assert W.grad is not None
         assert W.grad.tolist() == [1, 1]
@@ -443,7 +444,7 @@ def test_the_processes_end_with_the_block_also_after_an_error_and_in_the_middle_
         with workers(3) as pool, in_processes(pool, [endless], [Holder(W)]) as team:
             # Ctrl-C twice: the second one while the first waits for the helpers.
             for helper in team._helpers:  # type: ignore[attr-defined]  # of _Forked
-                helper.receive = lambda: (_ for _ in ()).throw(KeyboardInterrupt())
+                helper.answer = lambda number: (_ for _ in ()).throw(KeyboardInterrupt())
             team.gradients(endless, [W], [np.ones(4)], 3)
 
     with pytest.raises(KeyboardInterrupt):

@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager
 from contextvars import copy_context
 from functools import reduce
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -102,6 +102,11 @@ class Workers:
                     break
             wait(futures)
         return [future.result() for future in futures]
+
+    def imap(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """function(item) for each of them, in order, as many at a time as there are threads."""
+        for first in range(0, len(items), self.count):
+            yield from self.map(function, items[first : first + self.count])
 
     def gradients(
         self,

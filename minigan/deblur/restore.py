@@ -11,18 +11,21 @@ as the training crops, because the generator has never seen statistics over anyt
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from minigan.core.errors import ArgumentError
+from minigan.core.forked import map_arrays
 from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array, Tensor
 from minigan.deblur.blur import check_image
 from minigan.deblur.model import Model
 from minigan.deblur.networks import SCALE
+
+_WORTH_FORKING = 8  # tiles: to fork a process takes as long as a third of one
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def restore(model: Model, picture: Array, workers: Workers | None = None) -> Arr
     """Sharpen a picture (C, H, W) in [0, 1] with C = 3, or 1 for grey: the same shape, in [0, 1].
 
     Any height and width. A grey picture goes through as colour, and its three results are averaged.
-    `workers` lets tiles run on several threads; the result has the same bits.
+    `workers` lets tiles be computed at the same time: in processes, where they can be forked and the
+    generator is on the CPU, else on threads. The result has the same bits.
     """
     picture = check_image("restore", "picture", picture)
     if len(picture) not in (1, 3):
@@ -81,16 +85,31 @@ def restore(model: Model, picture: Array, workers: Workers | None = None) -> Arr
     total = np.zeros(picture.shape, np.float32)
     weight = np.zeros(picture.shape[1:], np.float32)
     places = list(_places(picture.shape[1], picture.shape[2], tiling))
-    at_a_time = 1 if workers is None else workers.count
-    for first in range(0, len(places), at_a_time):
-        group = places[first : first + at_a_time]
-        tiles = [_cut(picture, place, tiling) for place in group]
-        run = map if workers is None else workers.map
-        results = list(run(lambda tile: _through(model, tile), tiles))
-        for place, result in zip(group, results, strict=True):
-            _blend(total, weight, result, place, tiling)
+    kept = slice(tiling.rim, tiling.rim + tiling.kept)
+
+    def restored(place: tuple[int, int]) -> Array:
+        return _through(model, _cut(picture, place, tiling))[:, kept, kept]
+
+    shape = len(picture), tiling.kept, tiling.kept
+    for place, tile in zip(places, _each(restored, places, shape, model, workers), strict=True):
+        _blend(total, weight, tile, place, tiling)
     total /= weight
     return np.clip(total, 0, 1, out=total)
+
+
+def _each(
+    restored: Callable[[tuple[int, int]], Array],
+    places: Sequence[tuple[int, int]],
+    shape: tuple[int, ...],
+    model: Model,
+    workers: Workers | None,
+) -> Iterator[Array]:
+    """The restored tiles of the places, in order."""
+    if workers is None:
+        return map(restored, places)
+    if model.device == "cpu" and len(places) >= _WORTH_FORKING:
+        return map_arrays("restore", restored, places, shape, workers)
+    return workers.imap(restored, places)
 
 
 def _places(height: int, width: int, tiling: Tiling) -> Iterator[tuple[int, int]]:
@@ -128,9 +147,9 @@ def _through(model: Model, tile: Array) -> Array:
 
 
 def _blend(
-    total: Array, weight: Array, result: Array, place: tuple[int, int], tiling: Tiling
+    total: Array, weight: Array, tile: Array, place: tuple[int, int], tiling: Tiling
 ) -> None:
-    """Add a tile's kept part, weighted, to the picture; and its weights to theirs."""
+    """Add the kept part of a tile, weighted, to the picture; and its weights to theirs."""
     top, left = place
     height, width = (
         min(tiling.kept, size - start) for size, start in zip(weight.shape, place, strict=True)
@@ -138,6 +157,5 @@ def _blend(
     ramp = np.minimum(np.arange(1, tiling.kept + 1), np.arange(tiling.kept, 0, -1))
     ramp = np.minimum(ramp, tiling.overlap + 1).astype(np.float32)
     weights = np.outer(ramp[:height], ramp[:width])
-    kept = result[:, tiling.rim : tiling.rim + height, tiling.rim : tiling.rim + width]
-    total[:, top : top + height, left : left + width] += kept * weights
+    total[:, top : top + height, left : left + width] += tile[:, :height, :width] * weights
     weight[top : top + height, left : left + width] += weights

@@ -11,6 +11,7 @@ from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.graph import no_grad
 from minigan.core.parallel import workers
 from minigan.core.tensor import Tensor
+from minigan.deblur import restore as restoring
 from minigan.deblur.blur import BlurSettings
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import Model
@@ -76,10 +77,23 @@ def test_a_grey_picture_is_restored_like_the_same_in_colour():
     np.testing.assert_allclose(grey[0][inside], colour.mean(axis=0)[inside], atol=1e-6)
 
 
-def test_threads_do_not_change_the_bits():
-    m, x = model("instance"), picture(3, 90, 110)
+@pytest.mark.parametrize("norm", ["none", "instance"])
+@pytest.mark.parametrize("forks", [0, 1, 1000])
+def test_processes_and_threads_do_not_change_the_bits(monkeypatch, norm, forks):
+    monkeypatch.setattr(restoring, "_WORTH_FORKING", forks)
+    m, x = model(norm), picture(3, 220, 410) if norm == "none" else picture(3, 90, 110)
     with workers(3) as pool:
         np.testing.assert_array_equal(restore(m, x, pool), restore(m, x))
+
+
+def test_a_generator_on_a_device_stays_with_the_threads(monkeypatch):
+    monkeypatch.setattr(restoring, "_WORTH_FORKING", 0)
+    monkeypatch.delattr(restoring, "map_arrays")
+    m, x = model("instance", blocks=0), picture(3, 40, 20)
+    expected = restore(m, x)
+    m.generator.to("emulator")
+    with workers(2) as pool:
+        np.testing.assert_allclose(restore(m, x, pool), expected, atol=1e-5)
 
 
 def test_blended_tiles_add_up_to_the_picture_where_the_network_adds_nothing():
