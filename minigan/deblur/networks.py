@@ -45,16 +45,17 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, channels: int, norm: str):
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         instance = norm == "instance"
-        self.act = nn.InstanceNorm2d(channels, relu=True) if instance else nn.ReLU()
-        self.norm = nn.InstanceNorm2d(channels) if instance else None
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, relu=not instance)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm1 = nn.InstanceNorm2d(channels, relu=True) if instance else None
+        self.norm2 = nn.InstanceNorm2d(channels) if instance else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        y = self.conv2(self.act(self.conv1(x)))
-        return x + (y if self.norm is None else self.norm(y))
+        y = self.conv1(x)
+        y = self.conv2(y if self.norm1 is None else self.norm1(y))
+        return x + (y if self.norm2 is None else self.norm2(y))
 
 
 class Generator(nn.Module):
@@ -67,13 +68,13 @@ class Generator(nn.Module):
         super().__init__()
         settings = settings or GeneratorSettings()
         w = settings.width
-        self.enter = nn.Conv2d(3, w, 3, padding=1)
-        self.down1 = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1)
-        self.down2 = nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1)
+        self.enter = nn.Conv2d(3, w, 3, padding=1, relu=True)
+        self.down1 = nn.Conv2d(w, 2 * w, 3, stride=2, padding=1, relu=True)
+        self.down2 = nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1, relu=True)
         blocks = [ResidualBlock(4 * w, settings.norm) for _ in range(settings.blocks)]
         self.blocks = nn.Sequential(*blocks)
-        self.up1 = nn.Conv2d(4 * w, 2 * w, 3, padding=1, upsample=2)
-        self.up2 = nn.Conv2d(2 * w, w, 3, padding=1, upsample=2)
+        self.up1 = nn.Conv2d(4 * w, 2 * w, 3, padding=1, upsample=2, relu=True)
+        self.up2 = nn.Conv2d(2 * w, w, 3, padding=1, upsample=2, relu=True)
         self.leave = nn.Conv2d(w, 3, 3, padding=1)
         _start(self)
         # The network begins as the identity: what it adds is 0, and every block adds little.
@@ -83,11 +84,11 @@ class Generator(nn.Module):
 
     def forward(self, blurry: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 3, H, W)."""
-        fine = ops.relu(self.enter(blurry - 0.5))
-        middle = ops.relu(self.down1(fine))
-        coarse = self.blocks(ops.relu(self.down2(middle)))
-        middle = ops.relu(self.up1(coarse)) + middle
-        fine = ops.relu(self.up2(middle)) + fine
+        fine = self.enter(blurry - 0.5)
+        middle = self.down1(fine)
+        coarse = self.blocks(self.down2(middle))
+        middle = self.up1(coarse) + middle
+        fine = self.up2(middle) + fine
         return blurry + self.leave(fine)
 
 

@@ -78,7 +78,8 @@ def _convolution_weight(shape: Sequence[int], fan: int) -> Tensor:
 class Conv2d(Module):
     """Convolution of images; see minigan.ops.conv.
 
-    With `upsample`, of images made larger first, as by Upsample(upsample): one operation for both.
+    With `upsample`, of images made larger first, as by Upsample(upsample); with `relu`, rectified: each
+    time one operation for both.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Conv2d(Module):
         groups: int = 1,
         bias: bool = True,
         upsample: Size = 1,
+        relu: bool = False,
     ):
         super().__init__()
         _check_groups("Conv2d", in_channels, out_channels, groups)
@@ -106,16 +108,18 @@ class Conv2d(Module):
             "groups": groups,
             "upsample": upsample,
         }
+        self.relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, H', W')."""
-        return ops.conv2d(x, self.weight, self.bias, **self.how)
+        convolve = ops.conv2d_relu if self.relu else ops.conv2d
+        return convolve(x, self.weight, self.bias, **self.how)
 
     def describe(self) -> str:
         o, c, kh, kw = self.weight.shape
-        shown = {
-            name: value for name, value in self.how.items() if (name, value) != ("upsample", 1)
-        }
+        ours = {"upsample": 1, "relu": False}  # not PyTorch's: shown where they are in use
+        settings = {**self.how, "relu": self.relu}.items()
+        shown = {name: value for name, value in settings if ours.get(name) != value}
         settings = ", ".join(f"{name}={value}" for name, value in shown.items())
         sizes = f"{c * self.how['groups']}, {o}, kernel_size=({kh}, {kw})"
         return f"{sizes}, {settings}, bias={self.bias is not None}"

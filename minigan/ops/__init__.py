@@ -1,7 +1,7 @@
 """The catalogue of operations, one file per family. Importing it gives Tensor its operators."""
 
 from minigan.ops import methods, on_device
-from minigan.ops.conv import conv2d, conv2d_dw, conv2d_dx, conv_transpose2d
+from minigan.ops.conv import conv2d, conv2d_dw, conv2d_dx, conv2d_relu, conv_transpose2d
 from minigan.ops.elementwise import (
     abs,
     add,
@@ -59,6 +59,7 @@ __all__ = [
     "conv2d",
     "conv2d_dw",
     "conv2d_dx",
+    "conv2d_relu",
     "conv_transpose2d",
     "cos",
     "div",

@@ -5,7 +5,9 @@
     conv2d_dw  w = x *^T y     its adjoint in w: the weight gradient
 
 All three are linear in each argument, so every derivative of one is another, and gradients of any
-order exist. The bodies here state the mathematics with one einsum over windows; what runs on the CPU
+order exist. `conv2d_relu` rectifies what conv2d gives.
+
+The bodies here state the mathematics with one einsum over windows; what runs on the CPU
 are the faster forms between which minigan/devices/cpu/conv.py chooses.
 
 Shapes: x (N, C, H, W), weight (O, C / groups, kh, kw), bias (O), y (N, O, H', W') with
@@ -18,6 +20,7 @@ by upsample_nearest2d: the two operations as one, which needs no large image bet
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -31,6 +34,7 @@ from minigan.core.operands import as_operand
 from minigan.core.tensor import Array, Tensor
 from minigan.devices.cpu import conv as cpu
 from minigan.ops.checks import check_image, is_integer, pair, windows_along
+from minigan.ops.elementwise import relu_grad
 from minigan.ops.reduce import sum
 from minigan.ops.shape import reshape
 
@@ -85,6 +89,24 @@ def conv2d(
     y = np.einsum("ngcpqij,gocij->ngopq", xs, ws)
     y = y.reshape(y.shape[0], -1, *y.shape[3:])
     return y if bias is None else y + bias[:, None, None]
+
+
+@op(flops=lambda out, x, weight, bias=None: 2 * prod(out) * prod(weight[1:]))
+def conv2d_relu(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    stride: int | Pair = 1,
+    padding: int | Pair = 0,
+    dilation: int | Pair = 1,
+    groups: int = 1,
+    upsample: int | Pair = 1,
+) -> Array:
+    """max(0, conv2d(...)) as one operation, which keeps nothing of what ReLU cuts off."""
+    how = {"stride": stride, "padding": padding, "dilation": dilation}
+    y = conv2d.forward(x, weight, bias, **how, groups=groups, upsample=upsample)
+    return np.maximum(y, 0)
 
 
 @op(linear=True, flops=lambda out, grad, weight: 2 * prod(grad) * prod(weight[1:]))
@@ -143,6 +165,7 @@ def conv2d_dw(
 
 
 conv2d.kernel("cpu")(cpu.conv2d)
+conv2d_relu.kernel("cpu")(cpu.conv2d_relu)
 conv2d_dx.kernel("cpu")(cpu.conv2d_dx)
 conv2d_dw.kernel("cpu")(cpu.conv2d_dw)
 
@@ -156,6 +179,20 @@ conv2d.vjps(
     weight=lambda g, x, weight_shape, **how: conv2d_dw(x, g, kernel_size=weight_shape[2:], **how),
     bias=lambda g: sum(g, axis=(0, 2, 3)),
 )
+
+
+@conv2d_relu.vjp("x", "weight", "bias")
+def _(
+    g: Tensor, out: Tensor, x: Tensor, weight: Tensor, needs: Sequence[bool], **how: Any
+) -> tuple[Tensor | None, ...]:
+    """The lines above, for what ReLU lets through of g."""
+    g = relu_grad(g, out)
+    return (
+        conv2d_dx(g, weight, input_size=x.shape[2:], **how) if needs[0] else None,
+        conv2d_dw(x, g, kernel_size=weight.shape[2:], **how) if needs[1] else None,
+        sum(g, axis=(0, 2, 3)) if needs[2] else None,
+    )
+
 
 conv2d_dx.vjps(
     grad=lambda g, weight, input_size, **how: conv2d(g, weight, **how),
@@ -215,8 +252,8 @@ def _check_weight(name: str, weight: Array, groups: int) -> None:
         )
 
 
-@conv2d.check
-def _(
+def _check_convolution(
+    name: str,
     x: Array,
     weight: Array,
     bias: Array | None,
@@ -226,19 +263,23 @@ def _(
     groups: Any,
     upsample: Any,
 ) -> dict[str, Any]:
-    p = _settings("conv2d", stride, padding, dilation, groups, upsample)
-    check_image("conv2d", "x", x)
-    _check_weight("conv2d", weight, groups)
+    p = _settings(name, stride, padding, dilation, groups, upsample)
+    check_image(name, "x", x)
+    _check_weight(name, weight, groups)
     channels = weight.shape[1] * groups
     if x.shape[1] != channels:
         raise ShapeError(
-            f"conv2d: x has shape {x.shape}; for weight of shape {weight.shape} and groups = "
+            f"{name}: x has shape {x.shape}; for weight of shape {weight.shape} and groups = "
             f"{groups} it needs (N, {channels}, H, W)"
         )
     if bias is not None and bias.shape != weight.shape[:1]:
-        raise ShapeError(f"conv2d: bias has shape {bias.shape}; it needs ({weight.shape[0]},)")
-    _output_size("conv2d", x.shape[2:], weight.shape[2:], p)
+        raise ShapeError(f"{name}: bias has shape {bias.shape}; it needs ({weight.shape[0]},)")
+    _output_size(name, x.shape[2:], weight.shape[2:], p)
     return p
+
+
+conv2d.check(partial(_check_convolution, "conv2d"))
+conv2d_relu.check(partial(_check_convolution, "conv2d_relu"))
 
 
 @conv2d_dx.check

@@ -29,6 +29,7 @@ KERNELS: dict[str, Callable[..., Array]] = {
     "conv2d": conv.conv2d,
     "conv2d_dw": conv.conv2d_dw,
     "conv2d_dx": conv.conv2d_dx,
+    "conv2d_relu": conv.conv2d_relu,
     "cos": e.unary("cos_"),
     "div": e.binary("div_"),
     "dropout_masked": random.dropout_masked,

@@ -94,7 +94,8 @@ def test_help_shows_a_call_with_tensors_and_the_docstring():
     page = pydoc.plain(pydoc.render_doc(mg.conv2d))
     call = re.sub(r"[\s']", "", page)  # Python 3.13 breaks long calls, 3.14 leaves the quotes out
     assert "conv2d(x:Tensor,weight:Tensor,bias:Tensor|None=None,*," in call
-    assert "groups:int=1)->Tensor" in call
+    assert "groups:int=1,upsample:int" in call
+    assert ")->Tensor" in call
     assert mg.conv2d.__doc__.splitlines()[0] in page
     joined = inspect.signature(mg.concatenate)
     assert str(joined) == "(*tensors: 'Tensor', axis: 'int' = 0) -> 'Tensor'"

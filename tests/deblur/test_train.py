@@ -93,7 +93,7 @@ def test_a_weight_that_is_not_finite_stops_training_with_the_first_operation(pho
     with workers(2) as pool, pytest.raises(NonFiniteError) as caught:
         trainer.step(pool)
     assert "step 2" in str(caught.value)
-    assert "conv2d: its argument 'weight' of shape (4, 2, 3, 3)" in str(caught.value)
+    assert "conv2d_relu: its argument 'weight' of shape (4, 2, 3, 3)" in str(caught.value)
 
 
 def test_minutes_become_steps():

@@ -6,6 +6,7 @@ the image, it would have spread over a tile.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from minigan.devices import Array
@@ -25,7 +26,13 @@ Pair = tuple[int, int]
 
 
 def conv2d(
-    x: Array, weight: Array, bias: Array | None = None, *, upsample: Pair, **how: Any
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    *,
+    upsample: Pair,
+    rectified: bool = False,
+    **how: Any,
 ) -> Array:
     """minigan.ops.conv.conv2d; the result mostly has its channels innermost in memory."""
     call = of_conv2d(x, weight, upsample=upsample, **how)
@@ -34,13 +41,18 @@ def conv2d(
         doubled = _in_its_transforms(call, upsample)
         image = x if doubled else _upsampled(x, upsample)
         try:
-            return winograd.conv2d(image, weight, bias, call.padding, doubled=doubled)
+            return winograd.conv2d(
+                image, weight, bias, call.padding, doubled=doubled, rectified=rectified
+            )
         except FloatingPointError:
             pass
     x = _upsampled(x, upsample)
     if algorithm == "unfold":
-        return unfold.conv2d(x, weight, bias, call.stride, call.padding, call.out_size)
-    return direct.conv2d(x, weight, bias, **how)
+        return unfold.conv2d(x, weight, bias, call.stride, call.padding, call.out_size, rectified)
+    return direct.conv2d(x, weight, bias, **how, rectified=rectified)
+
+
+conv2d_relu = partial(conv2d, rectified=True)  # minigan.ops.conv.conv2d_relu
 
 
 def conv2d_dx(grad: Array, weight: Array, *, input_size: Pair, upsample: Pair, **how: Any) -> Array:

@@ -92,6 +92,7 @@ def enlarged(size: Sequence[int], upsample: Pair) -> Pair:
 
 CALLS: dict[str, Callable[..., Call]] = {
     "conv2d": of_conv2d,
+    "conv2d_relu": of_conv2d,
     "conv2d_dx": of_conv2d_dx,
     "conv2d_dw": of_conv2d_dw,
 }
@@ -170,7 +171,8 @@ ALGORITHMS = (
     Algorithm("winograd", _winograd_cannot, _winograd_unwise, exact=False),
     Algorithm("direct", _never, _never),
 )
-for _operation in CALLS:
+_CHOSEN_AS = {"conv2d_relu": "conv2d"}  # what chooses for another operation
+for _operation in CALLS.keys() - _CHOSEN_AS.keys():
     enter("cpu", _operation, [a.name for a in ALGORITHMS])
 
 
@@ -179,6 +181,7 @@ def choose(operation: str, call: Call) -> Choice[Algorithm]:
 
     Raises ShapeError if the one asked for cannot.
     """
+    operation = _CHOSEN_AS.get(operation, operation)
     choice = _by_shape(operation, call, asked_for("cpu", operation), wishes().exact)
     record(choice)
     return choice

@@ -26,6 +26,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first, taps_last
+from minigan.devices.cpu.rectify import finish
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
@@ -45,8 +46,9 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    rectified: bool = False,
 ) -> Array:
-    """minigan.ops.conv.conv2d; the result has its channels innermost in memory."""
+    """minigan.ops.conv.conv2d, or conv2d_relu; the result has its channels innermost in memory."""
     (n, c), (o, _, *kernel) = x.shape[:2], weight.shape
     dtype = np.result_type(x, weight)
     windows = _Windows(x.shape, kernel, stride, padding, dilation, groups, dtype)
@@ -62,8 +64,7 @@ def conv2d(
                 np.matmul(seen, matrix, out=target.reshape(len(seen), o))
             else:
                 target[...] = np.matmul(seen, matrix).reshape(target.shape)
-            if bias is not None:
-                target += bias[outputs]
+            finish(target, None if bias is None else bias[outputs], rectified)
 
     share_out(part, len(windows.chunks), _seconds(y.size * weight[0].size))
     return y.transpose(0, 3, 1, 2)

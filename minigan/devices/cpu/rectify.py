@@ -1,4 +1,4 @@
-"""max(0, x) on the CPU, against a row of zeros.
+"""max(0, x) on the CPU, against a row of zeros; and what comes after a layer's products.
 
 NumPy compares two arrays by vector instructions but an array and a number one element at a time, three
 times slower (measured with NumPy 2.4). So the number is a row of zeros here, which the cache holds.
@@ -31,6 +31,14 @@ def relu(x: Array, out: Array | None = None) -> Array:
     if whole < source.size:
         np.maximum(source[whole:], 0, out=target[whole:])
     return y
+
+
+def finish(y: Array, bias: Array | None, rectified: bool) -> None:
+    """A layer's bias, then ReLU, in place: for a part of its result that the cache still holds."""
+    if bias is not None:
+        y += bias
+    if rectified:
+        relu(y, out=y)
 
 
 @cache

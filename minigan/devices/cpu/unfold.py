@@ -22,6 +22,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first, taps_last
+from minigan.devices.cpu.rectify import finish
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
@@ -32,20 +33,21 @@ _COLUMN_BYTES = (
 
 
 def conv2d(
-    x: Array, weight: Array, bias: Array | None, stride: Pair, padding: Pair, out_size: Pair
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Pair,
+    padding: Pair,
+    out_size: Pair,
+    rectified: bool = False,
 ) -> Array:
     """x (N, C, H, W), weight (O, C, kh, kw) -> (N, O, H', W')."""
     o, c, kh, kw = weight.shape
     dtype = np.result_type(x, weight)
     if c <= o or stride != (1, 1):
-        y = _expand(_Unfolded(x, (kh, kw), stride, padding, out_size, dtype), weight)
-        if bias is not None:
-            y += bias
-        return y.transpose(0, 3, 1, 2)
-    y = _reduce(x, weight, padding, out_size)
-    if bias is not None:
-        y += bias[:, None, None]
-    return y
+        thin = _Unfolded(x, (kh, kw), stride, padding, out_size, dtype)
+        return _expand(thin, weight, bias, rectified).transpose(0, 3, 1, 2)
+    return _reduce(x, weight, bias, rectified, padding, out_size)
 
 
 def conv2d_dw(
@@ -117,7 +119,7 @@ def _overlap(padding: int, size: int, side: int) -> tuple[slice, slice]:
 # ---------------------------------------------------------------------- the three products
 
 
-def _expand(thin: _Unfolded, weight: Array) -> Array:
+def _expand(thin: _Unfolded, weight: Array, bias: Array | None, rectified: bool) -> Array:
     """(N, H', W', O)."""
     o = len(weight)
     taps = taps_first(weight).reshape(-1, o).astype(thin.padded.dtype, copy=False)
@@ -126,7 +128,8 @@ def _expand(thin: _Unfolded, weight: Array) -> Array:
 
     def part(i: int) -> None:
         image, rows = strips[i]
-        np.matmul(thin.columns(image, rows).T, taps, out=y[image, rows].reshape(-1, o))
+        target = y[image, rows].reshape(-1, o)
+        finish(np.matmul(thin.columns(image, rows).T, taps, out=target), bias, rectified)
 
     share_out(part, len(strips), 2 * y.size * thin.count / FLOPS_PER_SECOND)
     return y
@@ -142,7 +145,9 @@ def _correlate(thin: _Unfolded, wide: Array) -> Array:
     return total
 
 
-def _reduce(x: Array, weight: Array, padding: Pair, out_size: Pair) -> Array:
+def _reduce(
+    x: Array, weight: Array, bias: Array | None, rectified: bool, padding: Pair, out_size: Pair
+) -> Array:
     """(N, O, H', W') for few O, at stride 1: what each pixel of x gives to each window, then the sums."""
     (n, c, h, w), (o, _, kh, kw) = x.shape, weight.shape
     dtype = np.result_type(x, weight)
@@ -168,6 +173,7 @@ def _reduce(x: Array, weight: Array, padding: Pair, out_size: Pair) -> Array:
         for j in range(kw):
             whole[:, :, j : j + w] += columns[:, j]
         y[image, :, ty, tx] = whole[:, sy, sx]
+        finish(y[image], None if bias is None else bias[:, None, None], rectified)
 
     share_out(part, n, 2 * pixels.size * len(taps) / FLOPS_PER_SECOND)
     return y

@@ -43,6 +43,7 @@ import numpy as np
 
 from minigan.devices import Array
 from minigan.devices.cpu.layout import taps_first, taps_last
+from minigan.devices.cpu.rectify import finish
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, share_out
 
 Pair = tuple[int, int]
@@ -98,11 +99,13 @@ def conv2d(
     *,
     doubled: bool = False,
     halved: bool = False,
+    rectified: bool = False,
 ) -> Array:
     """x (N, C, H, W), weight (O, C, 3, 3) -> (N, O, H', W'), float32; its channels innermost in memory.
 
-    doubled  x is doubled first: its size is (2 H, 2 W) then; the padding is (1, 1)
-    halved   blocks of 2 x 2 of the result are summed: the adjoint of doubling
+    doubled    x is doubled first: its size is (2 H, 2 W) then; the padding is (1, 1)
+    halved     blocks of 2 x 2 of the result are summed: the adjoint of doubling
+    rectified  max(0, ...) of the result
 
     Raises FloatingPointError where a result is not finite, here and in conv2d_dw: an infinity or NaN
     would have spread over its whole tile.
@@ -118,7 +121,9 @@ def conv2d(
         chunk = plan.chunks[i]
         products = np.matmul(chunk.transformed(x), kernel)
         result = _along_both(back, products.reshape(INPUTS, INPUTS, -1))
-        _spread(_finite(result), y[chunk.images, chunk.pixels(each)], bias)
+        target = y[chunk.images, chunk.pixels(each)]
+        _spread(_finite(result), target, bias)
+        finish(target, None, rectified)
 
     share_out(part, len(plan.chunks), _seconds(plan, c, o))
     out_h, out_w = (size * each // OUTPUTS for size in plan.out_size)

@@ -10,7 +10,7 @@ from typing import Any
 
 from minigan.devices.launch import thin, winograd
 from minigan.devices.launch.conv_problem import STRUCTURE, Pair, Problem, problem_of, structure
-from minigan.devices.launch.elementwise import contiguous
+from minigan.devices.launch.elementwise import contiguous, unary
 from minigan.devices.launch.kernel import (
     REAL_TYPES,
     Array,
@@ -138,6 +138,7 @@ _Gemm("conv2d_dw", f"r:R r:R w:R {STRUCTURE} i4", _weight_gradient).register(thi
 
 # ---------------------------------------------------------------------- the operations
 
+_relu = unary("relu", "arithmetic.cu")
 _SUM_PARTS = Kernel("conv2d.cu", "sum_parts", "r:R w:R i4 i4")
 
 
@@ -162,6 +163,11 @@ def conv2d(
     if y.size:
         run(choose("conv2d", p, device, x.dtype, run).taken)
     return y
+
+
+def conv2d_relu(device: Device, *arrays: Array | None, **how: Any) -> Array:
+    """max(0, conv2d(...)), by two kernels."""
+    return _relu(device, conv2d(device, *arrays, **how))  # type: ignore[arg-type]  # x and weight are there
 
 
 def conv2d_dx(

@@ -64,6 +64,21 @@ describe(
 )
 
 
+def away_from_the_kink(call):
+    how = {name: (1, 1) if name != "groups" else 1 for name in call.params} | call.params
+    return np.abs(conv2d(*call.arrays, **how)).min() > 1e-3
+
+
+describe(
+    "conv2d_relu",
+    forwards().filter(away_from_the_kink),
+    lambda *arrays, **how: np.maximum(conv2d(*arrays, **how), 0),
+    lambda *arrays, **how: torch_conv(*arrays, **how).relu(),
+    Bad(Call((X, W, ones(5))), ShapeError, ["conv2d_relu", "bias", "(5,)", "(6,)"]),
+    Bad(Call((X, W), {"stride": 0}), ArgumentError, ["conv2d_relu", "stride", "0"]),
+)
+
+
 @st.composite
 def data_gradients(draw):
     c = draw(convolutions())
