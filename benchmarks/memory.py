@@ -3,22 +3,19 @@
     python benchmarks/memory.py                      # writes benchmarks/results/memory-cpu.json
 
 The steps are those of step_cpu.py, ten of each, in a program of their own; that includes the libraries
-themselves. On Linux, which is asked every few milliseconds.
+themselves.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import re
-import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import networks
 import step_cpu
+from peak import peak_megabytes
 from step_cpu import CASES, THREADS, Case
 from timing import free_blas, write
 
@@ -28,7 +25,6 @@ from minigan.core.parallel import workers
 from minigan.devices.cpu.memory import keep_freed_memory
 
 STEPS = 10
-PAUSE = 0.003  # seconds between two looks
 CONTENDERS = ("minigan", "torch nchw", "torch nhwc")
 
 
@@ -56,33 +52,7 @@ def alone(name: str, case: Case) -> None:
 
 def peak_of(name: str, case: Case) -> float:
     """The most megabytes that `alone` has in a process of its own, with the processes it makes."""
-    command = [sys.executable, __file__, "--alone", name, "--only", case.name]
-    peak = 0.0
-    with subprocess.Popen(command, env=os.environ) as process:
-        while process.poll() is None:
-            peak = max(peak, sum(map(megabytes, [process.pid, *children(process.pid)])))
-            time.sleep(PAUSE)
-    if process.returncode:
-        sys.exit(f"{name} failed on {case.name}")
-    return peak
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has made, by any of its threads, and that still run."""
-    lists = Path(f"/proc/{pid}/task").glob("*/children")
-    try:
-        return [int(child) for file in lists for child in file.read_text().split()]
-    except OSError:  # it has ended meanwhile
-        return []
-
-
-def megabytes(pid: int) -> float:
-    """A process's memory; what it shares with others counts in parts, so that sums are right."""
-    try:
-        found = re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.M)
-    except OSError:
-        found = None
-    return int(found[1]) / 1024 if found else 0.0
+    return peak_megabytes([sys.executable, __file__, "--alone", name, "--only", case.name])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,24 +2,25 @@
 
     python benchmarks/restore_cpu.py                 # writes benchmarks/results/restore-cpu.json
 
-Each has two threads: ours restore a tile each, PyTorch's divide every layer of one tile. How the
-picture is cut, mirrored at its borders and blended is minigan's own code for both. The pictures are
-compared before the clocks start. Peak memory is that of a process of its own, which does nothing else.
+Ours are two processes that restore a tile each, forked before the clocks start; PyTorch's two threads
+divide every layer of one tile. How the picture is cut, mirrored at its borders and blended is minigan's
+own code for both. The pictures are compared before the clocks start. Peak memory is that of a command
+that does nothing else, of all its processes together.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from timing import HostClock, free_blas, interleaved, over_runs, peak_megabytes, write
+from peak import peak_megabytes
+from timing import HostClock, free_blas, interleaved, over_runs, write
 
 import minigan as mg
 from minigan.core.parallel import workers
@@ -28,7 +29,7 @@ from minigan.deblur.blur import BlurSettings
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import Model
 from minigan.deblur.networks import Generator, GeneratorSettings
-from minigan.deblur.restore import restore
+from minigan.deblur.restore import restore, restorer
 from minigan.devices.cpu.memory import keep_freed_memory
 
 THREADS = 2
@@ -101,11 +102,12 @@ class TorchGenerator:
         return blurry + conv("leave", fine)
 
 
-def restorer(name: str, pool: Any) -> Restorer:
-    """One contender."""
+def contender(name: str, scope: ExitStack) -> Restorer:
+    """One of them; its processes end with the scope."""
     ours = our_generator()
     if name == "minigan":
-        return lambda picture: restore(model_of(ours), picture, pool)
+        pool = scope.enter_context(workers(THREADS))
+        return scope.enter_context(restorer(model_of(ours), pool))
     theirs = model_of(TorchGenerator(ours, name.removeprefix("torch ")))
     return lambda picture: restore(theirs, picture)
 
@@ -131,8 +133,8 @@ def times(size: tuple[int, int], rounds: int, runs: int) -> dict[str, Any]:
     """Ratios of the time, and every sample."""
     prepared("torch")
     picture = picture_of(size)
-    with workers(THREADS) as pool:
-        restorers = {name: restorer(name, pool) for name in CONTENDERS}
+    with ExitStack() as scope:
+        restorers = {name: contender(name, scope) for name in CONTENDERS}
         expected = restorers["torch nchw"](picture)
         for name, run in restorers.items():
             if not np.allclose(run(picture), expected, atol=1e-4):
@@ -143,23 +145,20 @@ def times(size: tuple[int, int], rounds: int, runs: int) -> dict[str, Any]:
     return over_runs(found)
 
 
-def peak_of(name: str, size: tuple[int, int]) -> dict[str, float]:
-    """Megabytes that a process of its own took at most: when all was imported, and in the end."""
+def peak_of(name: str, size: tuple[int, int]) -> float:
+    """Megabytes of a process of its own, and those it makes, at most."""
     command = [sys.executable, __file__, "--alone", name, "--size", *map(str, size)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return json.loads(printed.splitlines()[-1])
+    return peak_megabytes(command)
 
 
 def alone(name: str, size: tuple[int, int]) -> None:
-    """Restore the picture twice in this process, and print its peak memory."""
+    """Restore the picture twice in this process."""
     prepared(name)
     picture = picture_of(size)
-    with workers(THREADS) as pool:
-        run = restorer(name, pool)
-        before = peak_megabytes()
+    with ExitStack() as scope:
+        run = contender(name, scope)
         for _ in range(2):
             run(picture)
-    print(json.dumps({"imported": before, "peak": peak_megabytes()}))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -178,16 +177,12 @@ def main(arguments: list[str] | None = None) -> None:
         return
     memory = {name: peak_of(name, size) for name in CONTENDERS}
     time = times(size, chosen.rounds, chosen.runs)
-    best = min(peak["peak"] for name, peak in memory.items() if name != "minigan")
-    share = memory["minigan"]["peak"] / best
+    share = memory["minigan"] / min(memory[name] for name in CONTENDERS[1:])
     low, high = time["ratios"][0], time["ratios"][-1]
     print(f"time: minigan / torch {time['ratio']:.2f}  ({low:.2f} to {high:.2f})")
     for name in CONTENDERS:
         median = statistics.median(run[name]["median"] for run in time["seconds"])
-        peak = memory[name]
-        print(
-            f"    {name:12} {median:6.2f} s, {peak['peak']:5.0f} MB ({peak['imported']:.0f} at first)"
-        )
+        print(f"    {name:12} {median:6.2f} s, {memory[name]:5.0f} MB")
     print(f"peak memory: minigan / torch {share:.2f}")
     found = {
         "threads": THREADS,

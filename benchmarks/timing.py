@@ -137,13 +137,6 @@ def write(found: dict[str, Any], out: Path | None, name: str) -> None:
     print(f"written to {path}")
 
 
-def peak_megabytes() -> float:
-    """The most memory that this process ever had, as Linux counts it."""
-    with open("/proc/self/status") as status:
-        (line,) = (line for line in status if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
 def free_blas() -> None:
     """Start this program again where the environment holds OpenBLAS to a processor's older kernels.
 

@@ -169,7 +169,7 @@ def restore(
     from minigan import devices
     from minigan.core.parallel import workers
     from minigan.deblur.model import load_model
-    from minigan.deblur.restore import restore as restored
+    from minigan.deblur.restore import restorer
     from minigan.images import read_picture, stored_size, write_image
 
     devices.available(device)
@@ -178,10 +178,10 @@ def restore(
     targets = _targets(images, out, force)
     for source in images:
         stored_size(source)  # a name mistyped at the end is found at the beginning
-    with workers(threads) as pool:
+    with workers(threads) as pool, restorer(model, pool) as restored:
         for source, target in zip(images, targets, strict=True):
             picture = read_picture(source)
-            pixels = restored(model, picture.pixels, pool)
+            pixels = restored(picture.pixels)
             write_image(target, pixels, picture.alpha, picture.bit_depth, picture.profile)
             click.echo(f"{source} -> {target}")
 

@@ -15,17 +15,21 @@ import pickle
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import count as count_from
+from itertools import islice
+from math import prod
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
 from minigan.core.errors import WorkerError
-from minigan.core.parallel import Workers, as_worker
+from minigan.core.parallel import as_worker
 from minigan.core.tensor import Array
-from minigan.devices.choice import wishes
+from minigan.devices.choice import Wishes, wishes
 
 
 def can_fork() -> bool:
@@ -37,7 +41,7 @@ def can_fork() -> bool:
 def shared_array(shape: Sequence[int], dtype: np.dtype | type) -> Array:
     """Zeros that this process shares with those it forks from now on, until the last view is gone."""
     dtype = np.dtype(dtype)
-    memory = mmap.mmap(-1, max(int(np.prod(shape)) * dtype.itemsize, 1))
+    memory = mmap.mmap(-1, max(prod(shape) * dtype.itemsize, 1))
     return np.ndarray(shape, dtype, memory)
 
 
@@ -132,50 +136,96 @@ def _that_can_be_sent(name: str, error: BaseException) -> BaseException:
 # ---------------------------------------------------------------------- a map over arrays
 
 
-def map_arrays(
-    name: str,
-    function: Callable[[Any], Array],
-    items: Sequence[Any],
-    shape: Sequence[int],
-    workers: Workers,
-) -> Iterator[Array]:
-    """function(item) for each item, in order, computed by as many processes as `workers` has threads.
+class ForkedMap:
+    """A function of float32 arrays, computed for many of them by this process and its helpers."""
 
-    name      what errors begin with
-    function  returns a float32 array of `shape`; it may change nothing that matters elsewhere
-    workers   who compute where processes cannot be forked
+    def __init__(
+        self, name: str, function: Callable[[Array], Array], room: tuple[int, int], helpers: int
+    ):
+        """name      what errors begin with
+        function  from array to array; it may change nothing that matters elsewhere
+        room      how many elements an array has at most, before and after
+        helpers   how many processes shall help; they live until `close`
+        """
+        self._function = function
+        self._rooms = [
+            [_Room(*(shared_array((size,), np.float32) for size in room)) for _ in range(_EACH)]
+            for _ in range(helpers)
+        ]
+        self._helpers: list[Helper] = []
+        for rooms in self._rooms:
+            self._helpers.append(Helper(name, partial(self._compute, rooms), self._helpers))
 
-    What is yielded is good until the next is asked for. An error of a call is raised in its turn. The
-    helpers end with the iterator.
-    """
-    count = min(workers.count, len(items))
-    if count < 2 or not can_fork():
-        yield from workers.imap(function, items)
-        return
-    asked = wishes()
-    ahead = 2 * count  # so far, each helper has another item to go on with when it has ended one
-    rooms = shared_array((ahead, *shape), np.float32)
+    def _compute(self, rooms: Sequence[_Room], question: _Question) -> tuple[int, ...]:
+        """What a helper does: from one half of a room to the other; the shape of the result returns."""
+        room = rooms[question.room]
+        with as_worker(question.wishes):
+            result = self._function(_part(room.before, question.shape))
+        _part(room.after, result.shape)[...] = result
+        return result.shape
 
-    def compute(i: int) -> None:
-        with as_worker(asked):
-            rooms[i % ahead] = function(items[i])
+    def __call__(self, arrays: Iterable[Array]) -> Iterator[Array]:
+        """The function's results, in order; each is good until the next is asked for.
 
-    with ExitStack() as scope:
-        helpers: list[Helper] = []
-        for _ in range(count - 1):
-            helpers.append(scope.enter_context(closing(Helper(name, compute, helpers))))
-        numbers: dict[int, int] = {}
+        An error is raised in its turn. For one thread at a time.
+        """
+        asked, source = wishes(), enumerate(arrays)
+        count = len(self._helpers) + 1
+        begun: deque[tuple[int, Array | int]] = (
+            deque()
+        )  # whose turn it is; for a helper, the number
 
-        def hand_out(i: int) -> None:
-            if i < len(items) and i % count:
-                numbers[i] = helpers[i % count - 1].ask(i)
+        def begin_another() -> None:
+            for i, array in islice(source, 1):
+                whose, room = i % count, i // count % _EACH
+                if whose:
+                    _part(self._rooms[whose - 1][room].before, array.shape)[...] = array
+                    question = _Question(room, array.shape, asked)
+                    begun.append((whose, self._helpers[whose - 1].ask(question)))
+                else:
+                    begun.append((whose, array))
 
-        for i in range(ahead):
-            hand_out(i)
-        for i in range(len(items)):
-            if i % count == 0:
-                compute(i)
-            elif isinstance(reply := helpers[i % count - 1].answer(numbers.pop(i)), BaseException):
-                raise reply
-            yield rooms[i % ahead]
-            hand_out(i + ahead)
+        for _ in range(count * _EACH):
+            begin_another()
+        for i in count_from(0):
+            if not begun:
+                return
+            whose, what = begun.popleft()
+            if isinstance(what, int):
+                shape = self._helpers[whose - 1].answer(what)
+                if isinstance(shape, BaseException):
+                    raise shape
+                yield _part(self._rooms[whose - 1][i // count % _EACH].after, shape)
+            else:
+                with as_worker(asked):
+                    result = self._function(what)
+                yield result
+            begin_another()
+
+    def close(self) -> None:
+        """End the helpers."""
+        for helper in self._helpers:
+            helper.close()
+
+
+_EACH = 2  # rooms of a helper: so that it has another array to go on with when it has ended one
+
+
+class _Room(NamedTuple):
+    """Memory that a helper shares with its parent."""
+
+    before: Array
+    after: Array
+
+
+class _Question(NamedTuple):
+    """What a helper gets."""
+
+    room: int
+    shape: tuple[int, ...]
+    wishes: Wishes
+
+
+def _part(memory: Array, shape: tuple[int, ...]) -> Array:
+    """The beginning of a flat array, as one of this shape."""
+    return memory[: prod(shape)].reshape(shape)

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from contextvars import copy_context
 from functools import reduce
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,10 +103,11 @@ class Workers:
             wait(futures)
         return [future.result() for future in futures]
 
-    def imap(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    def imap(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """function(item) for each of them, in order, as many at a time as there are threads."""
-        for first in range(0, len(items), self.count):
-            yield from self.map(function, items[first : first + self.count])
+        source = iter(items)
+        while group := list(islice(source, self.count)):
+            yield from self.map(function, group)
 
     def gradients(
         self,

@@ -11,13 +11,17 @@ as the training crops, because the generator has never seen statistics over anyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from math import prod
 
 import numpy as np
 
 from minigan.core.errors import ArgumentError
-from minigan.core.forked import map_arrays
+from minigan.core.forked import ForkedMap, can_fork
 from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array, Tensor
@@ -25,40 +29,61 @@ from minigan.deblur.blur import check_image
 from minigan.deblur.model import Model
 from minigan.deblur.networks import SCALE
 
-_WORTH_FORKING = 8  # tiles: to fork a process takes as long as a third of one
+_LARGEST = 320  # pixels of a tile's side that are kept; then a process takes some 60 MB for it
+_WORTH_FORKING = 4  # tiles: to fork a process takes as long as a third of one
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a picture is cut up: the side of a tile in pixels, the rim and the overlap inside it.
+    """How a picture is cut up: into tiles of `kept` (height, width), in pixels.
 
-    A tile of `side` pixels is what the generator gets; `rim` pixels on each side are dropped from its
-    result; of what remains, `overlap` pixels are blended with the neighbour.
+    The generator gets a tile with `rim` pixels more on each side, which are dropped from its result; of
+    what remains, `overlap` pixels are blended with the neighbour.
     """
 
-    side: int
+    kept: tuple[int, int]
     rim: int
     overlap: int
 
     def __post_init__(self) -> None:
-        if self.side % SCALE or self.rim < 0 or self.overlap < 0 or self.kept <= self.overlap:
+        sides = [kept + 2 * self.rim for kept in self.kept]
+        if (
+            any(side % SCALE for side in sides)
+            or self.rim < 0
+            or self.overlap < 0
+            or min(self.kept) <= self.overlap
+        ):
             raise ArgumentError(
-                f"Tiling: side {self.side}, rim {self.rim}, overlap {self.overlap}; it needs a side "
-                f"divisible by {SCALE}, and more than 2 rim + overlap"
+                f"Tiling: kept {self.kept}, rim {self.rim}, overlap {self.overlap}; it needs kept + 2 "
+                f"rim divisible by {SCALE}, and kept larger than overlap"
             )
 
-    @property
-    def kept(self) -> int:
-        """Pixels of a tile's side that are used."""
-        return self.side - 2 * self.rim
+
+Place = tuple[int, int]
 
 
-def tiling_for(model: Model) -> Tiling:
-    """The tiling that treats the generator as its training did."""
+def tiling_for(model: Model, size: tuple[int, int]) -> Tiling:
+    """The tiling of a picture of `size` (height, width) that treats the generator as its training did.
+
+    Without instance norm tiles may have any size: few and large ones lose the least to their rims, and
+    equal ones cover the picture without waste.
+    """
     if model.generator_settings.norm == "instance":
-        return Tiling(model.crop, rim=0, overlap=model.crop // 2)
+        return Tiling((model.crop, model.crop), rim=0, overlap=model.crop // 2)
+    height, width = (-(-n // -(-n // _LARGEST)) for n in size)
     reach = receptive_radius(model.generator_settings.blocks)
-    return Tiling(192 + 2 * reach, rim=reach, overlap=0)
+    return Tiling((_multiple(height), _multiple(width)), rim=reach, overlap=0)
+
+
+def _most_in_a_tile(model: Model) -> int:
+    """The numbers in a tile of three channels, at most."""
+    tiling = tiling_for(model, (_LARGEST, _LARGEST))
+    return 3 * prod(kept + 2 * tiling.rim for kept in tiling.kept)
+
+
+def _multiple(pixels: int) -> int:
+    """The next multiple of the generator's scale."""
+    return -(-pixels // SCALE) * SCALE
 
 
 def receptive_radius(blocks: int) -> int:
@@ -68,63 +93,80 @@ def receptive_radius(blocks: int) -> int:
     and up2 2 and 1 after doubling (rounded up by a coarse pixel for where the grids lie), leave 1.
     """
     reach = 1 + 1 + 2 + 8 * blocks + 2 + 1 + 1 + SCALE
-    return -(-reach // SCALE) * SCALE
+    return _multiple(reach)
+
+
+# From tiles (C, height, width), the generator's results for them, in order.
+Through = Callable[[Iterable[Array]], Iterator[Array]]
 
 
 def restore(model: Model, picture: Array, workers: Workers | None = None) -> Array:
     """Sharpen a picture (C, H, W) in [0, 1] with C = 3, or 1 for grey: the same shape, in [0, 1].
 
     Any height and width. A grey picture goes through as colour, and its three results are averaged.
-    `workers` lets tiles be computed at the same time: in processes, where they can be forked and the
-    generator is on the CPU, else on threads. The result has the same bits.
+    `workers` lets tiles be computed at the same time, or one tile's operations be shared out; the
+    result has the same bits.
     """
+    picture, tiling, places = _cut_up(model, picture)
+    if workers is None or len(places) == 1:
+        return _restored(picture, tiling, places, partial(map, partial(_through, model)))
+    if len(places) < _WORTH_FORKING:
+        return _restored(picture, tiling, places, _on_threads(model, workers))
+    with restorer(model, workers) as restored:
+        return restored(picture)
+
+
+@contextmanager
+def restorer(model: Model, workers: Workers) -> Iterator[Callable[[Array], Array]]:
+    """`restore` for many pictures, one at a time, by a model that does not change inside the block.
+
+    Tiles are computed in processes, which are forked once and end with the block; on threads where
+    processes cannot be forked, or the generator is not on the CPU.
+    """
+    if workers.count == 1 or model.device != "cpu" or not can_fork():
+        through = _on_threads(model, workers)
+        yield lambda picture: _restored(*_cut_up(model, picture), through)
+        return
+    room = _most_in_a_tile(model)
+    forked = ForkedMap("restore", partial(_through, model), (room, room), workers.count - 1)
+    with closing(forked):
+        yield lambda picture: _restored(*_cut_up(model, picture), forked)
+
+
+def _on_threads(model: Model, workers: Workers) -> Through:
+    return partial(workers.imap, partial(_through, model))
+
+
+def _cut_up(model: Model, picture: Array) -> tuple[Array, Tiling, list[Place]]:
+    """The picture, checked; its tiling; and where the kept parts of the tiles begin, to cover it."""
     picture = check_image("restore", "picture", picture)
     if len(picture) not in (1, 3):
         raise ArgumentError(f"restore: the picture has {len(picture)} channels; it needs 1 or 3")
-    tiling = tiling_for(model)
+    size = picture.shape[1], picture.shape[2]
+    tiling = tiling_for(model, size)
+    tops, lefts = (
+        range(0, max(n - tiling.overlap, 1), kept - tiling.overlap)
+        for n, kept in zip(size, tiling.kept, strict=True)
+    )
+    return picture, tiling, list(product(tops, lefts))
+
+
+def _restored(picture: Array, tiling: Tiling, places: Sequence[Place], through: Through) -> Array:
+    """The tiles' results put together."""
     total = np.zeros(picture.shape, np.float32)
     weight = np.zeros(picture.shape[1:], np.float32)
-    places = list(_places(picture.shape[1], picture.shape[2], tiling))
-    kept = slice(tiling.rim, tiling.rim + tiling.kept)
-
-    def restored(place: tuple[int, int]) -> Array:
-        return _through(model, _cut(picture, place, tiling))[:, kept, kept]
-
-    shape = len(picture), tiling.kept, tiling.kept
-    for place, tile in zip(places, _each(restored, places, shape, model, workers), strict=True):
-        _blend(total, weight, tile, place, tiling)
+    tiles = (_cut(picture, place, tiling) for place in places)
+    for place, result in zip(places, through(tiles), strict=True):
+        _blend(total, weight, result, place, tiling)
     total /= weight
     return np.clip(total, 0, 1, out=total)
 
 
-def _each(
-    restored: Callable[[tuple[int, int]], Array],
-    places: Sequence[tuple[int, int]],
-    shape: tuple[int, ...],
-    model: Model,
-    workers: Workers | None,
-) -> Iterator[Array]:
-    """The restored tiles of the places, in order."""
-    if workers is None:
-        return map(restored, places)
-    if model.device == "cpu" and len(places) >= _WORTH_FORKING:
-        return map_arrays("restore", restored, places, shape, workers)
-    return workers.imap(restored, places)
-
-
-def _places(height: int, width: int, tiling: Tiling) -> Iterator[tuple[int, int]]:
-    """Where the kept parts of the tiles begin, so that they cover the picture."""
-    step = tiling.kept - tiling.overlap
-    for top in range(0, max(height - tiling.overlap, 1), step):
-        for left in range(0, max(width - tiling.overlap, 1), step):
-            yield top, left
-
-
-def _cut(picture: Array, place: tuple[int, int], tiling: Tiling) -> Array:
-    """A tile (C, side, side) around a place; beyond the picture's border it is mirrored."""
+def _cut(picture: Array, place: Place, tiling: Tiling) -> Array:
+    """A tile (C, height, width) around a place; beyond the picture's border it is mirrored."""
     rows, columns = (
-        _mirrored(np.arange(start - tiling.rim, start - tiling.rim + tiling.side), size)
-        for start, size in zip(place, picture.shape[1:], strict=True)
+        _mirrored(np.arange(start - tiling.rim, start + kept + tiling.rim), size)
+        for start, kept, size in zip(place, tiling.kept, picture.shape[1:], strict=True)
     )
     return picture[:, rows[:, None], columns]
 
@@ -138,7 +180,7 @@ def _mirrored(positions: Array, size: int) -> Array:
 
 
 def _through(model: Model, tile: Array) -> Array:
-    """One tile through the generator: (C, side, side) -> the same shape."""
+    """One tile through the generator: (C, height, width) -> the same shape."""
     colour = np.broadcast_to(tile, (3, *tile.shape[1:]))
     with no_grad():
         picture = Tensor(np.ascontiguousarray(colour[None])).to(model.device)
@@ -146,16 +188,21 @@ def _through(model: Model, tile: Array) -> Array:
     return result if len(tile) == 3 else result.mean(axis=0, keepdims=True)
 
 
-def _blend(
-    total: Array, weight: Array, tile: Array, place: tuple[int, int], tiling: Tiling
-) -> None:
-    """Add the kept part of a tile, weighted, to the picture; and its weights to theirs."""
+def _blend(total: Array, weight: Array, result: Array, place: Place, tiling: Tiling) -> None:
+    """Add a tile's kept part, weighted, to the picture; and its weights to theirs."""
     top, left = place
-    height, width = (
-        min(tiling.kept, size - start) for size, start in zip(weight.shape, place, strict=True)
+    down, across = (_ramp(kept, tiling.overlap) for kept in tiling.kept)
+    bottom, right = (
+        min(s + kept, n) for s, kept, n in zip(place, tiling.kept, weight.shape, strict=True)
     )
-    ramp = np.minimum(np.arange(1, tiling.kept + 1), np.arange(tiling.kept, 0, -1))
-    ramp = np.minimum(ramp, tiling.overlap + 1).astype(np.float32)
-    weights = np.outer(ramp[:height], ramp[:width])
-    total[:, top : top + height, left : left + width] += tile[:, :height, :width] * weights
-    weight[top : top + height, left : left + width] += weights
+    height, width = bottom - top, right - left
+    weights = np.outer(down[:height], across[:width])
+    kept = result[:, tiling.rim : tiling.rim + height, tiling.rim : tiling.rim + width]
+    total[:, top:bottom, left:right] += kept * weights
+    weight[top:bottom, left:right] += weights
+
+
+def _ramp(kept: int, overlap: int) -> Array:
+    """Weights along a side, which rise linearly over the overlap and fall again."""
+    from_ends = np.minimum(np.arange(1, kept + 1), np.arange(kept, 0, -1))
+    return np.minimum(from_ends, overlap + 1).astype(np.float32)

@@ -94,38 +94,55 @@ def test_cases_cover_the_layers_and_shapes(benchmark):
 
 def test_a_restored_picture_is_compared_before_it_is_timed(benchmark, tmp_path, monkeypatch):
     script = benchmark("restore_cpu")
-    monkeypatch.setattr(script, "peak_of", lambda name, size: {"imported": 1.0, "peak": 2.0})
+    monkeypatch.setattr(script, "peak_of", lambda name, size: 2.0)
     arguments = ["--rounds", "1", "--runs", "1", "--size", "40", "52", "--out", str(tmp_path / "x")]
     script.main(arguments)
     found = json.loads((tmp_path / "x").read_text())
     assert found["memory ratio"] == 1.0
     assert found["time"]["ratio"] > 0
-    restorer = script.restorer
-    darker = {"minigan": lambda picture: 0.99 * restorer("minigan", None)(picture)}
-    monkeypatch.setattr(
-        script, "restorer", lambda name, pool: darker.get(name) or restorer(name, pool)
-    )
+    contender = script.contender
+
+    def darker(name, scope):
+        run = contender(name, scope)
+        return (lambda picture: 0.99 * run(picture)) if name == "minigan" else run
+
+    monkeypatch.setattr(script, "contender", darker)
     with pytest.raises(SystemExit, match="the picture of minigan is not that of PyTorch"):
         script.main(arguments)
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak memory")
 @pytest.mark.parametrize("name", ["minigan", "torch nchw"])
-def test_memory_is_measured_alone(benchmark, capsys, name):
+def test_memory_is_measured_of_one_contender_alone(benchmark, name):
     script = benchmark("memory")
     script.alone(name, script.Case("generator", 2, 16, 4, 1))
     benchmark("restore_cpu").alone(name, (40, 52))
-    found = json.loads(capsys.readouterr().out)
-    assert 10 < found["imported"] <= found["peak"]
 
 
-@pytest.mark.skipif(
+linux_tells = pytest.mark.skipif(
     not Path("/proc/self/smaps_rollup").exists()
     or not Path(f"/proc/self/task/{os.getpid()}/children").exists(),
     reason="Linux tells the memory and the children of a process",
 )
+
+
+@linux_tells
+def test_the_memory_of_a_command_is_the_most_it_ever_had(benchmark, capfd):
+    script = benchmark("peak")
+    grows = (
+        "b = bytearray(80 << 20); import time; time.sleep(0.1); del b; time.sleep(0.1); print(1)"
+    )
+    small, large = (
+        script.peak_megabytes([sys.executable, "-c", program]) for program in ("pass", grows)
+    )
+    assert 70 < large - small < 95
+    assert capfd.readouterr().out == ""
+    with pytest.raises(SystemExit, match=r"-c raise SystemExit.3. failed with exit code 3"):
+        script.peak_megabytes([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+@linux_tells
 def test_memory_counts_the_processes_that_a_process_makes(benchmark):
-    script = benchmark("memory")
+    script = benchmark("peak")
     assert script.children(os.getpid()) == []
     before = script.megabytes(os.getpid())
     theirs, reply = multiprocessing.get_context("fork").Pipe()

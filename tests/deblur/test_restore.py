@@ -16,7 +16,7 @@ from minigan.deblur.blur import BlurSettings
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import Model
 from minigan.deblur.networks import Generator, GeneratorSettings
-from minigan.deblur.restore import Tiling, receptive_radius, restore, tiling_for
+from minigan.deblur.restore import Tiling, receptive_radius, restore, restorer, tiling_for
 from minigan.ops.random import manual_seed
 
 
@@ -81,14 +81,18 @@ def test_a_grey_picture_is_restored_like_the_same_in_colour():
 @pytest.mark.parametrize("forks", [0, 1, 1000])
 def test_processes_and_threads_do_not_change_the_bits(monkeypatch, norm, forks):
     monkeypatch.setattr(restoring, "_WORTH_FORKING", forks)
-    m, x = model(norm), picture(3, 220, 410) if norm == "none" else picture(3, 90, 110)
+    monkeypatch.setattr(restoring, "_LARGEST", 48)
+    m, x = model(norm), picture(3, 130, 110)
     with workers(3) as pool:
         np.testing.assert_array_equal(restore(m, x, pool), restore(m, x))
+        with restorer(m, pool) as restored:
+            for again in (x, x[:, :20, :90], x[:1]):
+                np.testing.assert_array_equal(restored(again), restore(m, again))
 
 
 def test_a_generator_on_a_device_stays_with_the_threads(monkeypatch):
     monkeypatch.setattr(restoring, "_WORTH_FORKING", 0)
-    monkeypatch.delattr(restoring, "map_arrays")
+    monkeypatch.delattr(restoring, "ForkedMap")
     m, x = model("instance", blocks=0), picture(3, 40, 20)
     expected = restore(m, x)
     m.generator.to("emulator")
@@ -103,10 +107,21 @@ def test_blended_tiles_add_up_to_the_picture_where_the_network_adds_nothing():
 
 
 def test_with_instance_norm_tiles_are_as_large_as_training_crops():
-    assert tiling_for(model("instance")).side == 32
+    assert tiling_for(model("instance"), (100, 40)).kept == (32, 32)
 
 
-@pytest.mark.parametrize("bad", [(30, 0, 0), (32, 16, 0), (32, 0, 32), (32, -1, 0)])
+@pytest.mark.parametrize("size", [(1, 1), (30, 320), (321, 322), (720, 1280), (1333, 2000)])
+def test_without_norm_equal_tiles_cover_the_picture_with_little_waste(size):
+    tiling = tiling_for(model(), size)
+    for n, kept in zip(size, tiling.kept, strict=True):
+        count = -(-n // kept)
+        assert count == -(-n // 320)
+        assert n <= count * kept < n + 4 * count
+
+
+@pytest.mark.parametrize(
+    "bad", [((32, 30), 0, 0), ((32, 32), 1, 0), ((64, 32), 0, 32), ((36, 36), -2, 0)]
+)
 def test_a_tiling_that_cannot_cover_a_picture_is_refused(bad):
     with pytest.raises(ArgumentError, match="Tiling"):
         Tiling(*bad)
