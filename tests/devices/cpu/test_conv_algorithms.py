@@ -173,15 +173,20 @@ def test_an_image_of_many_chunks_counts_each_once():
         np.testing.assert_allclose(found / scale, expected / scale, atol=2e-5)
 
 
+@pytest.mark.parametrize("threshold", [0, 10**6])
 @pytest.mark.parametrize("size", [(4, 4), (5, 7), (12, 8), (70, 66)])
-def test_winograd_doubles_an_image_in_its_transforms(monkeypatch, size):
-    """The same numbers as with the doubled image, which is never made."""
+def test_winograd_doubles_an_image_in_its_transforms(monkeypatch, size, threshold):
+    """The same numbers as with the doubled image, which is never made, in both ways."""
+    monkeypatch.setattr(winograd, "_TILES_FOR_PARITIES", threshold)
     x, weight, bias = numbers(0, 2, 17, *size), numbers(1, 18, 17, 3, 3), numbers(2, 18)
     how = {"stride": (1, 1), "padding": (1, 1), "dilation": (1, 1), "groups": 1, "upsample": (2, 2)}
     calls = three_calls(x, weight, bias, how)
     expected = [computed(*call, np.float64, "direct") for call in calls]
     for name in ("upsample_nearest2d", "sum_pool2d"):
         monkeypatch.delattr(conv, name)
+    (_, arrays, how), _, _ = calls
+    calls.append((mg.conv2d_relu, arrays, how))
+    expected.append(np.maximum(expected[0], 0))
     for call, right in zip(calls, expected, strict=True):
         found = computed(*call, np.float32, "winograd")
         assert found.shape == right.shape
@@ -190,7 +195,9 @@ def test_winograd_doubles_an_image_in_its_transforms(monkeypatch, size):
 
 
 @pytest.mark.parametrize("name", ["winograd", "direct"])
-def test_an_infinity_in_a_doubled_image_is_computed_directly(name):
+@pytest.mark.parametrize("threshold", [0, 10**6])
+def test_an_infinity_in_a_doubled_image_is_computed_directly(monkeypatch, name, threshold):
+    monkeypatch.setattr(winograd, "_TILES_FOR_PARITIES", threshold)
     x, weight = np.zeros((1, 16, 5, 5), np.float32), np.ones((16, 16, 3, 3), np.float32)
     x[0, 3, 2, 2] = np.inf
     with mg.use_kernels(conv2d=name):
