@@ -157,14 +157,19 @@ def _block_sums(last: Array, kernel: Pair) -> Array:
     """The sums over blocks of (N, H, W, C): rows first, in long runs, then columns."""
     n, h, w, c = last.shape
     down, across = h // kernel[0], w // kernel[1]
-    rows = last[:, : down * kernel[0]].reshape(n, down, kernel[0], w, c)
-    total = rows[:, :, 0].copy()
-    for i in range(1, kernel[0]):
-        total += rows[:, :, i]
-    pairs = total[:, :, : across * kernel[1]].reshape(n, down, across, kernel[1], c)
-    out = pairs[:, :, :, 0].copy()
-    for j in range(1, kernel[1]):
-        out += pairs[:, :, :, j]
+    out = np.empty((n, down, across, c), last.dtype)
+
+    def part(image: int) -> None:
+        rows = last[image, : down * kernel[0]].reshape(down, kernel[0], w, c)
+        total = rows[:, 0].copy()
+        for i in range(1, kernel[0]):
+            total += rows[:, i]
+        pairs = total[:, : across * kernel[1]].reshape(down, across, kernel[1], c)
+        out[image] = pairs[:, :, 0]
+        for j in range(1, kernel[1]):
+            out[image] += pairs[:, :, j]
+
+    share_out(part, n, last.size * _SECONDS_EACH)
     return out
 
 
