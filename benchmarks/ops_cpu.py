@@ -221,7 +221,7 @@ def measured(case: Case, rounds: int, runs: int) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="samples of each contender in a run")
+    parser.add_argument("--rounds", type=int, default=9, help="samples of each contender in a run")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", default="", help="cases whose names begin so")
     parser.add_argument("--out", type=Path, help="where the JSON goes")

@@ -31,6 +31,8 @@ from minigan.core.quiet import quietly
 from minigan.core.tensor import Tensor
 from minigan.devices.cpu.threads import FLOPS_PER_SECOND, has_help, share_out
 
+_Visit = tuple[Node, Tensor, list[tuple[Node, Tensor]]]  # a Step, before it has names
+
 
 class Step(NamedTuple):
     """One node of a backward pass, after its vjps have run.
@@ -64,14 +66,14 @@ def steps(
     return _recording(_walk(starts, nodes, create_graph, retain), create_graph)
 
 
-def _recording(walk: Iterator[Step], create_graph: bool) -> Iterator[Step]:
+def _recording(walk: Iterator[_Visit], create_graph: bool) -> Iterator[Step]:
     """A walk with its mode; between two steps the caller's own holds."""
     while True:
         with set_grad_enabled(create_graph):
             step = next(walk, None)
         if step is None:
             return
-        yield step
+        yield Step(*step)
 
 
 def backward(
@@ -137,9 +139,8 @@ def grad(
         for node, gradient, _ in _walk(starts, targets, create_graph, retain):
             if node in targets:
                 found[node] = gradient
-    return tuple(
-        found[node] if node in found else _like(t, 0) for node, t in zip(nodes, wanted, strict=True)
-    )
+    pairs = zip(nodes, wanted, strict=True)
+    return tuple([found[node] if node in found else _like(t, 0) for node, t in pairs])
 
 
 # ---------------------------------------------------------------------- the walk
@@ -150,7 +151,7 @@ def _walk(
     targets: set[Node] | None,
     create_graph: bool,
     retain_graph: bool,
-) -> Iterator[Step]:
+) -> Iterator[_Visit]:
     """Visit nodes in descending order of creation, so that each comes after all that use it.
 
     The caller has set whether operations are recorded: as `create_graph` says.
@@ -187,12 +188,15 @@ def _walk(
                 node.saved = None
         for parent, contribution in passed:
             add(parent, contribution)
-        yield Step(node, gradient, passed)
+        yield node, gradient, passed
+
+
+_order = attrgetter("order")
 
 
 def _between(starts: list[tuple[Node, Tensor]], targets: set[Node]) -> set[Node]:
     """The nodes on some path from the starts to the targets, both ends included."""
-    oldest = min((node.order for node in targets), default=0)
+    oldest = min(map(_order, targets), default=0)
     seen: set[Node] = set()
     stack = [node for node, _ in starts]
     while stack:
@@ -200,9 +204,9 @@ def _between(starts: list[tuple[Node, Tensor]], targets: set[Node]) -> set[Node]
         if node in seen or node.order < oldest:
             continue
         seen.add(node)
-        stack.extend(parent for parent in node.parents if parent is not None)
+        stack.extend(filter(None, node.parents))  # constants have no node
     useful: set[Node] = set()
-    for node in sorted(seen, key=attrgetter("order")):  # parents before what they feed
+    for node in sorted(seen, key=_order):  # parents before what they feed
         if node in targets or not useful.isdisjoint(node.parents):
             useful.add(node)
     return useful
@@ -237,7 +241,8 @@ def _run_vjps(
     for i, found in enumerate(gradients):
         parent = parents[i]
         if found is not None and needs[i] and parent is not None:
-            if found.shape != parent.shape or found.dtype != parent.dtype:
+            array = found._array
+            if array.shape != parent.shape or array.dtype != parent.dtype:
                 found = _fitted(operation, parent, i, found)
             passed.append((parent, found))
     return passed

@@ -105,7 +105,6 @@ class Op:
         self._plans: dict[tuple[bool, ...], tuple[Want, ...]] = {}
         self._read_signature()
         self._settings = self.defaults.keys() | self.required
-        self._is_plain = not self._settings and self.variadic is None
         self._chooses_dtype = "dtype" in self.required
         self._chooses_device = "device" in self.required
         self._register()
@@ -247,7 +246,7 @@ class Op:
         return out, *(Tensor(_read_only(array), None, None, out.device) for array in aux)
 
     def _run(self, args: tuple[Any, ...], params: dict[str, Any]) -> tuple[Tensor, Sequence[Array]]:
-        if params or not self._is_plain or len(args) != len(self.inputs):
+        if len(args) != len(self.inputs) or params.keys() != self._settings:
             args, params = self._bind(args, params)
         args, arrays, device = as_operands(self, args)
         if self._check is not None and (normal := self._check(*arrays, **params)):

@@ -29,11 +29,9 @@ matrix_product.vjps(
 
 @matrix_product.check
 def _(a: Array, b: Array) -> None:
-    for name, x in (("a", a), ("b", b)):
-        if x.ndim < 2:
-            raise ShapeError(
-                f"matrix_product: {name} has shape {np.shape(x)}; it needs two axes or more"
-            )
+    if a.ndim < 2 or b.ndim < 2:
+        name, x = ("a", a) if a.ndim < 2 else ("b", b)
+        raise ShapeError(f"matrix_product: {name} has shape {x.shape}; it needs two axes or more")
     if a.shape[-1] != b.shape[-2]:
         raise ShapeError(
             f"matrix_product: b has shape {b.shape}; for a of shape {a.shape} it needs "

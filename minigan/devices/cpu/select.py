@@ -12,13 +12,14 @@ import numpy as np
 
 from minigan.devices import Array
 
+_FEW = 1024  # elements: so many are chosen in less time than five calls take
 _INTEGERS = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 
 
 def kept_where(keep: Array, x: Array) -> Array:
     """x where `keep` is true, 0 elsewhere; the two broadcast."""
     integer = _INTEGERS.get(x.dtype.itemsize) if x.dtype.kind == "f" else None
-    if integer is None:
+    if integer is None or x.size < _FEW:
         return np.where(keep, x, x.dtype.type(0))
     return np.bitwise_and(_all_ones_where(keep, integer), x.view(integer)).view(x.dtype)
 
