@@ -21,7 +21,7 @@ from queue import SimpleQueue
 
 from minigan.devices.choice import following, wishes
 
-_WORTH = 3e-4  # seconds on one thread
+_WORTH = 6e-4  # seconds on one thread
 FLOPS_PER_SECOND = 1.5e11  # of a convolution on one thread, for estimates
 
 
