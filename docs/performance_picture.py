@@ -3,7 +3,8 @@
     python docs/performance_picture.py       writes docs/images/performance.png
 
 On the left the time of a training step over that of PyTorch, for growing pictures, batches and widths; on
-the right the training steps of benchmarks/step_cpu.py and how much of PyTorch's memory they take.
+the right the training steps of benchmarks/step_cpu.py, a picture restored, and how much of PyTorch's memory
+they take.
 """
 
 from __future__ import annotations
@@ -69,16 +70,19 @@ def bars(axis: Any, names: list[str], ratios: list[float], title: str) -> None:
 
 def main() -> None:
     """Draw it."""
-    figure = plt.figure(figsize=(10, 6.4))
+    figure = plt.figure(figsize=(10, 7))
     grid = figure.add_gridspec(6, 2, width_ratios=(1, 1.05))
     left = [figure.add_subplot(grid[2 * i : 2 * i + 2, 0]) for i in range(3)]
     scaling(left)
     steps, memory = results("step-cpu.json")["steps"], results("memory-cpu.json")["steps"]
-    names = [row["case"].replace(", ", "\n", 1) for row in steps]
+    restored = results("restore-cpu.json")
+    names = [row["case"].replace(", ", "\n", 1) for row in steps] + ["restoring\n1280x720"]
     times = figure.add_subplot(grid[:3, 1])
-    bars(times, names, [row["ratio"] for row in steps], "time, two processors each")
+    ratios = [row["ratio"] for row in steps] + [restored["time"]["ratio"]]
+    bars(times, names, ratios, "time, two processors each")
     peaks = figure.add_subplot(grid[3:, 1])
-    bars(peaks, names, [row["ratio"] for row in memory], "peak memory")
+    ratios = [row["ratio"] for row in memory] + [restored["memory ratio"]]
+    bars(peaks, names, ratios, "peak memory")
     for axis in (*left, times, peaks):
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
