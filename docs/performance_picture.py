@@ -3,8 +3,8 @@
     python docs/performance_picture.py       writes docs/images/performance.png
 
 On the left the time of a training step over that of PyTorch, for growing pictures, batches and widths; on
-the right the training steps of benchmarks/step_cpu.py, a picture restored, and how much of PyTorch's memory
-they take.
+the right the training steps of benchmarks/step_cpu.py and a picture restored, and how much of PyTorch's
+memory they take.
 """
 
 from __future__ import annotations

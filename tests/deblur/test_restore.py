@@ -17,6 +17,7 @@ from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import Model
 from minigan.deblur.networks import Generator, GeneratorSettings
 from minigan.deblur.restore import Tiling, receptive_radius, restore, restorer, tiling_for
+from minigan.devices.cpu.threads import has_help
 from minigan.ops.random import manual_seed
 
 
@@ -88,6 +89,17 @@ def test_processes_and_threads_do_not_change_the_bits(monkeypatch, norm, forks):
         with restorer(m, pool) as restored:
             for again in (x, x[:, :20, :90], x[:1]):
                 np.testing.assert_array_equal(restored(again), restore(m, again))
+
+
+def test_the_operations_of_a_single_tile_are_shared_out(monkeypatch):
+    through, helped = restoring._through, []
+    monkeypatch.setattr(
+        restoring, "_through", lambda *tile: helped.append(has_help()) or through(*tile)
+    )
+    m = model(blocks=0)
+    with workers(2) as pool:
+        restore(m, picture(3, 30, 30), pool)
+    assert helped == [True]
 
 
 def test_a_generator_on_a_device_stays_with_the_threads(monkeypatch):

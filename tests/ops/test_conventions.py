@@ -15,6 +15,7 @@ import minigan as mg
 from minigan.core.errors import ArgumentError, ShapeError
 from minigan.core.tensor import Tensor
 from minigan.ops.elementwise import relu_grad
+from minigan.ops.reduce import spread
 from minigan.testing.catalogue.draws import Convolution, Windows, convolutions, pairs, windows
 
 NAN, INF = math.nan, math.inf
@@ -583,3 +584,10 @@ def test_a_window_of_more_places_than_16_bits_count_has_its_maximum():
     x[..., 65538] = 1
     y = mg.max_pool2d(Tensor(x), kernel_size=(1, 65538), stride=1)
     np.testing.assert_array_equal(y.numpy(), [[[[0, 1, 1]]]])
+
+
+@pytest.mark.parametrize("axis", [(0, 1), (1,)])
+def test_what_a_sums_adjoint_repeats_cannot_be_written_to(axis):
+    """Its elements share memory: one written would be several."""
+    total = Tensor(np.ones((2, 3))).sum(axis=axis)
+    assert not spread(total, shape=(2, 3), axis=axis)._array.flags.writeable

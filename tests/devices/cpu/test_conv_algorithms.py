@@ -194,6 +194,29 @@ def test_winograd_doubles_an_image_in_its_transforms(monkeypatch, size, threshol
         np.testing.assert_allclose(found / scale, right / scale, atol=2e-5)
 
 
+def test_kernels_for_parities_are_for_images_that_are_large_beside_the_weight(monkeypatch):
+    made = []
+    of_parities = winograd._of_parities
+    monkeypatch.setattr(winograd, "_of_parities", lambda w: made.append(1) or of_parities(w))
+    weight = Tensor(np.zeros((16, 16, 3, 3), np.float32))
+    for size, expected in ((40, []), (100, [1])):
+        mg.conv2d(Tensor(np.zeros((1, 16, size, size), np.float32)), weight, padding=1, upsample=2)
+        assert made == expected
+
+
+@pytest.mark.parametrize(("upsample", "padding"), [((2, 2), (0, 2)), ((1, 3), (1, 1))])
+def test_what_winograd_does_not_double_is_upsampled_before(upsample, padding):
+    x, weight = numbers(0, 1, 16, 9, 8), numbers(1, 16, 16, 3, 3)
+    how = {"stride": (1, 1), "padding": padding, "dilation": (1, 1), "groups": 1}
+    for operation, arrays, settings in three_calls(
+        x, weight, numbers(2, 16), how | {"upsample": upsample}
+    ):
+        expected = computed(operation, arrays, settings, np.float64, "direct")
+        found = computed(operation, arrays, settings, np.float32, "winograd")
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(found / scale, expected / scale, atol=2e-5)
+
+
 @pytest.mark.parametrize("name", ["winograd", "direct"])
 @pytest.mark.parametrize("threshold", [0, 10**6])
 def test_an_infinity_in_a_doubled_image_is_computed_directly(monkeypatch, name, threshold):
