@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_info
+from minigan.machine import blas_kernels, processor
 
 Call = Callable[[], Any]
 
@@ -151,13 +151,13 @@ def free_blas() -> None:
 
 def machine(cupy: Any = None) -> dict[str, str]:
     """Processor or card, and the versions of what computes."""
-    described = {"python": platform.python_version(), "processor": _processor()}
+    described = {"python": platform.python_version(), "processor": processor()}
     for package in ("numpy", "torch", "cupy-cuda12x", "cupy-cuda13x"):
         try:
             described[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    described |= {f"{pool['internal_api']} kernels": pool["architecture"] for pool in _blas()}
+    described |= blas_kernels()
     if cupy is not None:
         runtime = cupy.cuda.runtime
         properties = runtime.getDeviceProperties(cupy.cuda.Device().id)
@@ -167,19 +167,3 @@ def machine(cupy: Any = None) -> dict[str, str]:
             "runtime": str(runtime.runtimeGetVersion()),
         }
     return described
-
-
-def _blas() -> list[dict[str, Any]]:
-    """What NumPy multiplies matrices with, as far as it tells for which processors."""
-    return [pool for pool in threadpool_info() if "architecture" in pool]
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as info:
-            names = [
-                line.partition(":")[2].strip() for line in info if line.startswith("model name")
-            ]
-        return f"{names[0]}, {len(names)} threads"
-    except (OSError, IndexError):
-        return platform.machine()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -17,6 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from minigan.core.errors import OutputPathError
+
+_PREFIX = ".minigan-"
+_TEMPORARY = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 
 # What the disk may answer while the body of `atomic_write` writes. Other OSErrors raised there
 # may come from another file that the body reads, and so are passed on as they are.
@@ -75,6 +79,17 @@ def ensure_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that a process left which was killed while it wrote to `folder`.
+
+    Nobody else may be writing there: their unfinished files would be removed as well.
+    """
+    with contextlib.suppress(OSError):  # what cannot be removed does no harm
+        for path in Path(folder).iterdir():
+            if _TEMPORARY.fullmatch(path.stem):
+                path.unlink(missing_ok=True)
+
+
 def _checked_target(path: str | os.PathLike[str]) -> Path:
     """The file that `path` means, links followed, once nothing but writing can go wrong."""
     target = Path(os.path.realpath(path))
@@ -103,7 +118,7 @@ def _new_file_beside(target: Path) -> Path:
     `tempfile.mkstemp` would make it readable by its owner alone, also after the renaming; this
     way it has the permissions that any new file of the user's gets.
     """
-    temporary = target.with_name(f".minigan-{secrets.token_hex(8)}{target.suffix}")
+    temporary = target.with_name(f"{_PREFIX}{secrets.token_hex(8)}{target.suffix}")
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:

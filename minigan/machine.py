@@ -12,6 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from threadpoolctl import threadpool_info
+
 from minigan.core.errors import DeviceError
 
 # Optional libraries by extra; the name to import where it is not the name to install.
@@ -138,3 +141,26 @@ def _extra(extra: str) -> Finding:
     detail = ", ".join(found) if not missing else f"without {', '.join(missing)}"
     remedy = f"pip install 'minigan[{extra}]'" if missing else ""
     return Finding(f"extra {extra}", not missing, detail, remedy)
+
+
+def what_decides_bits() -> dict[str, str]:
+    """The versions and the processor: where they differ, so may the last bits of what is computed."""
+    return {"numpy": np.__version__, "processor": processor(), **blas_kernels()}
+
+
+def processor() -> str:
+    """The processor's name, and how many threads it offers."""
+    try:
+        with open("/proc/cpuinfo") as info:
+            names = [
+                line.partition(":")[2].strip() for line in info if line.startswith("model name")
+            ]
+        return f"{names[0]}, {len(names)} threads"
+    except (OSError, IndexError):
+        return platform.machine()
+
+
+def blas_kernels() -> dict[str, str]:
+    """What NumPy multiplies matrices with, as far as it tells for which processors."""
+    pools = [pool for pool in threadpool_info() if "architecture" in pool]
+    return {f"{pool['internal_api']} kernels": pool["architecture"] for pool in pools}

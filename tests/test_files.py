@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from minigan.core.errors import OutputPathError
-from minigan.files import atomic_write, check_writable, ensure_folder
+from minigan.files import atomic_write, check_writable, ensure_folder, remove_leftovers
 
 
 def names_in(folder):
@@ -225,3 +225,12 @@ def test_ensure_folder_finds_out_that_it_cannot_be_written_to(tmp_path, monkeypa
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(OutputPathError, match="Read-only file system"):
         ensure_folder(tmp_path)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    left = tmp_path / ".minigan-0123456789abcdef.safetensors"
+    for path in (left, tmp_path / ".minigan-mine.txt", tmp_path / "a.bin"):
+        path.write_bytes(b"x")
+    remove_leftovers(tmp_path)
+    remove_leftovers(tmp_path / "missing")
+    assert names_in(tmp_path) == [".minigan-mine.txt", "a.bin"]

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from minigan.cli.options import COUNT, FORCE, MINUTES, SEED, counted, refuse_replacing
+from minigan.core.errors import FileError
 
 if TYPE_CHECKING:
+    from minigan.core.parallel import Workers
     from minigan.deblur.evaluate import Row
     from minigan.deblur.photographs import Split
+    from minigan.deblur.run import Run
     from minigan.deblur.train import TrainSettings
 
 PATH = click.Path(path_type=Path)
@@ -39,6 +44,7 @@ def deblur() -> None:
 @click.option("--twin", is_flag=True, help="Also train an L1-only twin, to compare with.")
 @click.option("--threads", type=COUNT, help="[default: all processors]")
 @click.option("--device", default="cpu", show_default=True)
+@click.option("--resume", type=PATH, help="Go on with the interrupted run in this folder.")
 def train(
     data: Path | None,
     out: Path | None,
@@ -49,60 +55,135 @@ def train(
     twin: bool,
     threads: int | None,
     device: str,
+    resume: Path | None,
 ) -> None:
-    """Train on photographs that are blurred on the fly; write pictures and figures to a report."""
-    from minigan import devices
+    """Train on photographs that are blurred on the fly; write pictures and figures to a report.
+
+    Ctrl-C saves and ends; --resume goes on from there, or after a crash from the last report, and ends
+    with the same bits as an undisturbed run.
+    """
     from minigan.cli.progress import TrainingProgress
     from minigan.core.parallel import workers
     from minigan.deblur import run
     from minigan.deblur.report import verdict
-    from minigan.deblur.train import seconds_per_step, steps_in
     from minigan.devices.cpu.memory import keep_freed_memory
-    from minigan.runs import new_folder
 
     if steps is not None and minutes is not None:
         raise click.UsageError("--steps and --minutes exclude each other")
-    devices.available(device)
-    settings = replace(_preset(preset), seed=seed)
-    photographs = _photographs(data, settings)
-    folder = new_folder(out, "deblur")
     keep_freed_memory()
     with workers(threads) as pool:
-        if minutes is not None:
-            costs = seconds_per_step(settings, photographs.training, pool, device=device)
-            steps = steps_in(settings, 60 * minutes, costs)
-            click.echo(f"{minutes:g} minutes are about {steps} steps on this machine.")
-        settings = replace(settings, steps=steps or settings.steps)
-        job = run.Run(
-            folder,
-            settings,
-            photographs,
-            twin,
-            _command(data, preset, settings, twin, device),
-            version("minigan"),
-            device,
-        )
+        if resume is not None:
+            job = _interrupted_run(resume)
+        else:
+            job = _new_run(data, out, preset, steps, minutes, seed, twin, device, pool)
         with TrainingProgress() as progress:
             try:
                 rows = run.perform(job, pool, progress)
             except KeyboardInterrupt:
-                _say_what_was_kept(folder)
+                _say_how_to_go_on(job.folder)
                 raise
     _print_table(rows)
     click.echo(verdict(rows, run.OURS))
-    click.echo(f"The report: {folder / 'report.html'}")
+    click.echo(f"The report: {job.folder / 'report.html'}")
 
 
-def _say_what_was_kept(folder: Path) -> None:
-    from minigan.deblur.model import FILE_NAME
+def _new_run(
+    data: Path | None,
+    out: Path | None,
+    preset: str,
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
+    twin: bool,
+    device: str,
+    pool: Workers,
+) -> Run:
+    from minigan import devices
+    from minigan.deblur.run import Run
+    from minigan.deblur.train import seconds_per_step, steps_in
+    from minigan.runs import new_folder
 
-    kept = folder / FILE_NAME
-    if kept.exists():
-        click.echo(
-            f"\nThe model as of its last report is kept: {kept}\n"
-            f"To measure it: minigan deblur evaluate --model {kept}",
-            err=True,
+    devices.available(device)
+    settings = replace(_preset(preset), seed=seed)
+    photographs = _photographs(data, settings)
+    folder = new_folder(out, "deblur")
+    if minutes is not None:
+        costs = seconds_per_step(settings, photographs.training, pool, device=device)
+        steps = steps_in(settings, 60 * minutes, costs)
+        click.echo(f"{minutes:g} minutes are about {steps} steps on this machine.")
+    settings = replace(settings, steps=steps or settings.steps)
+    command = _command(data, preset, settings, twin, device)
+    return Run(
+        folder, settings, photographs, twin, command, version("minigan"), device, data, preset
+    )
+
+
+def _interrupted_run(folder: Path) -> Run:
+    """The run in a folder, as its settings.json describes it; --options that differ are refused."""
+    from minigan import devices
+    from minigan.deblur.photographs import fingerprint
+    from minigan.deblur.run import Run, settings_of
+    from minigan.machine import what_decides_bits
+    from minigan.runs import SETTINGS, read_json
+
+    path = folder / SETTINGS
+    if not path.exists():
+        raise FileError(f"{folder} holds no run; --resume needs the folder of an interrupted one")
+    record = read_json(path)
+    settings = settings_of(path, record)
+    data = None if record["data"] is None else Path(record["data"])
+    _refuse_other_options(folder, {**record, "data": data, **record["settings"]})
+    devices.available(record["device"])
+    photographs = _photographs(data, settings)
+    found = [fingerprint(p) for p in (*photographs.training, *photographs.unseen)]
+    if found != record["fingerprints"]:
+        raise FileError(
+            f"the photographs of {data or 'the installed libraries'} are not those that {folder} was "
+            "trained on; resuming needs the same ones"
         )
+    here = what_decides_bits()
+    odd = [
+        f"{name} {record['machine'].get(name)} then, {value} now"
+        for name, value in here.items()
+        if record["machine"].get(name) != value
+    ]
+    if odd:
+        click.echo(f"The last bits may differ from an undisturbed run: {'; '.join(odd)}.", err=True)
+    return Run(
+        folder,
+        settings,
+        photographs,
+        record["twin"],
+        shlex.split(record["command"]),
+        record["minigan"],
+        record["device"],
+        data,
+        record["preset"],
+    )
+
+
+def _refuse_other_options(folder: Path, recorded: Mapping[str, Any]) -> None:
+    """With --resume, options that would make another run are refused."""
+    context = click.get_current_context()
+    given = [
+        name
+        for name in ("out", "minutes", "data", "preset", "steps", "seed", "twin", "device")
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    for name in given:
+        if name in ("out", "minutes"):
+            raise click.UsageError(f"--resume and --{name} exclude each other")
+        value = context.params[name]
+        if (value.resolve() if isinstance(value, Path) else value) != recorded[name]:
+            raise click.UsageError(
+                f"--{name} is {value} and was {recorded[name]} in {folder}; a resumed run keeps its "
+                "settings"
+            )
+
+
+def _say_how_to_go_on(folder: Path) -> None:
+    command = f"minigan deblur train --resume {shlex.quote(str(folder))}"
+    click.echo(f"\nTo go on from what was saved: {command}", err=True)
 
 
 def _preset(name: str) -> TrainSettings:

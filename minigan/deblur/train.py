@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from minigan import nn, optim
+from minigan.checkpoints import Checkpoint
 from minigan.core.anomaly import detect_nonfinite
-from minigan.core.errors import ArgumentError, NonFiniteError
+from minigan.core.errors import ArgumentError, MiniganError, ModelFileError, NonFiniteError
 from minigan.core.graph import no_grad
 from minigan.core.parallel import Loss, Workers
 from minigan.core.tensor import Array, Tensor
@@ -33,7 +35,7 @@ from minigan.deblur.networks import SCALE, Critic, Generator, GeneratorSettings
 from minigan.deblur.pairs import Pair, TrainingPairs
 from minigan.deblur.photographs import Photograph, fingerprint
 from minigan.gan.losses import loss_named
-from minigan.ops.random import manual_seed
+from minigan.ops.random import default_generator, manual_seed
 from minigan.processes import in_processes
 
 
@@ -234,12 +236,46 @@ class Trainer:
     # ------------------------------------------------------------------ what comes of it
 
     def twin(self) -> Trainer:
-        """The same generator, from where it is now, without an adversary from here on."""
-        twin = Trainer(l1_twin(self.settings), self.photographs, self.pairs, self.device)
-        twin.generator.load_state_dict(self.generator.state_dict())
-        twin.optimizer.load_state_dict(self.optimizer.state_dict())
-        twin.steps_done = self.steps_done
-        return twin
+        """The same generator at step 0 of a training without an adversary; `load` brings it further."""
+        return Trainer(l1_twin(self.settings), self.photographs, self.pairs, self.device)
+
+    def checkpoint(self, record: Mapping[str, Any] = {}) -> Checkpoint:
+        """Everything that decides how training goes on, and what else shall be recorded."""
+        arrays = {
+            f"{part}.{name}": array
+            for part, owner in self._parts().items()
+            for name, array in owner.state_dict().items()
+        }
+        key, drawn = default_generator.get_state()
+        random = {"key": str(key), "drawn": list(drawn.items())}
+        return Checkpoint(self.steps_done, arrays, {**record, "random": random})
+
+    def load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint; ModelFileError if it is one of another network."""
+        try:
+            for part, owner in self._parts().items():
+                prefix = f"{part}."
+                names = [name for name in checkpoint.arrays if name.startswith(prefix)]
+                owner.load_state_dict(
+                    {name.removeprefix(prefix): checkpoint.arrays[name] for name in names}
+                )
+            random = checkpoint.record["random"]
+            drawn = {int(shard): int(count) for shard, count in random["drawn"]}
+            default_generator.set_state((int(random["key"]), drawn))
+        except (MiniganError, KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"the checkpoint of step {checkpoint.step} does not fit these settings: {error}"
+            ) from error
+        self.steps_done = checkpoint.step
+
+    def _parts(self) -> dict[str, nn.Module | optim.Scheduled]:
+        """What has a state, by name."""
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "optimizer": self.optimizer,
+            "critic_optimizer": self.critic_optimizer,
+        }
 
     def model(self, least_squares: LeastSquaresFilter) -> Model:
         """The generator as it is now, with what one needs to use and to judge it."""

@@ -1,6 +1,7 @@
 """minigan deblur as its users call it, with good input and bad."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -124,18 +125,73 @@ def test_a_copy_of_a_photograph_is_left_out_of_training(tmp_path):
     assert sorted(names) == ["0.png", "1.png"]
 
 
-def test_ctrl_c_says_which_model_is_kept(tmp_path, monkeypatch):
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
     from minigan.deblur import run
 
     def interrupted(job, pool, progress):
-        (job.folder / "model.safetensors").write_bytes(b"the model of the last report")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "perform", interrupted)
-    result = call("train", "--preset", "tiny", "--steps", "3", "--out", tmp_path / "run")
+    result = call("train", "--preset", "tiny", "--steps", "3", "--out", tmp_path / "my run")
     assert result.exit_code == 130
-    assert str(tmp_path / "run" / "model.safetensors") in result.stderr
-    assert result.stderr.splitlines()[-1] == "Interrupted."
+    said, _, last = result.stderr.splitlines()[-3:]
+    assert (
+        said
+        == f"To go on from what was saved: minigan deblur train --resume '{tmp_path / 'my run'}'"
+    )
+    assert last == "Interrupted."
+
+
+def test_resuming_a_run_needs_nothing_but_its_folder(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    before = (folder / "model.safetensors").read_bytes()
+    result = call("train", "--resume", folder, "--seed", 0, "--preset", "tiny")
+    assert result.exit_code == 0, result.output
+    assert (folder / "model.safetensors").read_bytes() == before
+
+
+# ---------------------------------------------------------------------- bad input: resuming
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seed", "4"], ["--seed is 4 and was 0 in"]),
+        (["--steps", "9"], ["--steps is 9 and was 3 in"]),
+        (["--preset", "small"], ["--preset is small and was tiny in"]),
+        (["--data", "elsewhere"], ["--data is elsewhere and was None in"]),
+        (["--twin"], ["--twin is True and was False in"]),
+        (["--out", "new"], ["--resume and --out exclude each other"]),
+        (["--minutes", "2"], ["--resume and --minutes exclude each other"]),
+    ],
+)
+def test_a_resumed_run_keeps_its_settings(trained, options, words):
+    refused(call("train", "--resume", trained, *options), *words)
+
+
+def test_what_is_no_run_cannot_be_resumed(tmp_path):
+    refused(call("train", "--resume", tmp_path / "none"), "none holds no run; --resume needs")
+    (tmp_path / "settings.json").write_text("{}")
+    refused(call("train", "--resume", tmp_path), "settings.json does not describe a run that")
+    (tmp_path / "settings.json").write_text("[")
+    refused(call("train", "--resume", tmp_path), "settings.json: it is no JSON")
+
+
+def test_other_photographs_or_another_machine_are_told(trained, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    record = json.loads((folder / "settings.json").read_text())
+    record["machine"]["numpy"] = "1.0"
+    (folder / "settings.json").write_text(json.dumps(record))
+    result = call("train", "--resume", folder)
+    assert result.exit_code == 0, result.output
+    assert "bits may differ from an undisturbed run: numpy 1.0 then, " in result.stderr
+    record["fingerprints"][0] = "0" * 16
+    (folder / "settings.json").write_text(json.dumps(record))
+    refused(
+        call("train", "--resume", folder), "photographs of the installed libraries are not those"
+    )
 
 
 # ---------------------------------------------------------------------- bad input: training

@@ -1,11 +1,14 @@
 """A whole run: what it writes, that it can be repeated, and what stays when it fails."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 
-from minigan.core.errors import NonFiniteError
+from minigan import serialize
+from minigan.core.errors import ModelFileError, NonFiniteError
 from minigan.core.parallel import workers
 from minigan.deblur import run
 from minigan.deblur.evaluate import BLURRY
@@ -25,7 +28,9 @@ def job(photographs, settings, tmp_path, monkeypatch):
     def perform(name="a", twin=False):
         told = []
         split = Split(tuple(photographs[:2]), tuple(photographs[2:]))
-        folder = new_folder(tmp_path / name, "deblur")
+        folder = tmp_path / name
+        if not folder.exists():
+            new_folder(folder, "deblur")
         task = run.Run(folder, settings, split, twin, ["minigan", "deblur", "train"], "0")
         with workers(2) as pool:
             rows = run.perform(task, pool, lambda *progress: told.append(progress))
@@ -45,6 +50,7 @@ def test_a_run_writes_what_it_promises_and_nothing_else(job):
         "twin.safetensors",
         "table.json",
         "report.html",
+        "checkpoints",
     }
     assert {path.name for path in folder.iterdir()} == expected
     assert [row.name for row in rows][-2:] == [run.OURS, run.TWIN]
@@ -92,3 +98,74 @@ def test_when_training_stops_the_last_good_model_stays(job, tmp_path, monkeypatc
     model = load_model(tmp_path / "a")
     assert model.notes["steps"] == 4
     assert all(np.isfinite(array).all() for array in model.generator.state_dict().values())
+
+
+# ---------------------------------------------------------------------- interrupted, and gone on with
+
+
+class Killed(BaseException):
+    """What no handler in the program catches."""
+
+
+SAME = ("log.jsonl", "twin-log.jsonl", "model.safetensors", "twin.safetensors", "table.json")
+
+
+@pytest.mark.parametrize(
+    ("how", "at"),
+    [
+        *(("killed", at) for at in ([1], [3], [4], [8], [1, 2, 3, 4, 5])),
+        *(("stopped", at) for at in ([1], [3], [6], [8], [2, 2, 2])),
+    ],
+)
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_bits(job, monkeypatch, how, at):
+    """`at`: the steps at which one process after the other ends; from the seventh on, the twin's."""
+    expected = job("undisturbed", twin=True)[0]
+    step, left, taken = Trainer.step, list(at), []
+
+    def interrupted(self, pool):
+        taken.append(None)
+        if left and len(taken) == left[0]:
+            del left[0], taken[:]
+            if how == "killed":
+                raise Killed
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(self, pool)
+
+    monkeypatch.setattr(Trainer, "step", interrupted)
+    for _ in at:
+        with pytest.raises(Killed if how == "killed" else KeyboardInterrupt):
+            job("disturbed", twin=True)
+    folder = job("disturbed", twin=True)[0]
+    for name in SAME:
+        assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
+    for name in ("minigan-00000006.safetensors", "twin-00000006.safetensors"):
+        a, b = (serialize.load(f / "checkpoints" / name) for f in (expected, folder))
+        assert a[1] == b[1]
+        assert a[0].keys() == b[0].keys()
+        assert all(np.array_equal(a[0][key], b[0][key]) for key in a[0])
+
+
+def test_a_run_that_is_complete_is_measured_again_and_stays(job):
+    folder = job(twin=True)[0]
+    before = {name: (folder / name).read_bytes() for name in SAME}
+    assert job(twin=True)[2] == []  # no step was taken
+    assert {name: (folder / name).read_bytes() for name in SAME} == before
+
+
+def test_the_state_from_which_the_twin_goes_its_own_way_is_missed(job, monkeypatch):
+    folder = job()[0]  # a run without a twin has none
+    assert not list((folder / "checkpoints").glob("fork*"))
+    with pytest.raises(ModelFileError, match="holds no state of step 3, from which the twin"):
+        job(twin=True)
+
+
+def test_a_checkpoint_of_other_networks_is_refused(job, settings, monkeypatch, photographs):
+    folder = job()[0]
+    path = max((folder / "checkpoints").iterdir())
+    arrays, record = serialize.load(path)
+    del arrays["generator.enter.weight"]
+    serialize.save(path, arrays, record)
+    with pytest.raises(
+        ModelFileError, match=r"step 6 does not fit these settings: .*enter\.weight"
+    ):
+        job()

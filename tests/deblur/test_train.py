@@ -51,7 +51,9 @@ def test_content_steps_leave_the_critic_alone(photographs, settings):
 def test_the_twin_goes_on_from_the_same_weights_without_a_critic(photographs, settings):
     trainer, _ = run(settings, photographs, 3)
     twin = trainer.twin()
+    twin.load(trainer.checkpoint())
     assert weights(twin.generator) == weights(trainer.generator)
+    assert twin.steps_done == 3
     with workers(2) as pool:
         reports = [twin.step(pool) for _ in range(3)]
     assert all("critic" not in r for r in reports)

@@ -1,0 +1,134 @@
+"""Kills a training run at random moments, resumes it each time, and compares the bits in the end.
+
+    python tests/deblur/kill_training.py --kills 100
+
+A run of some seconds, with its twin, on made photographs, is started in a process of its own, which gets
+SIGKILL after a random time, until it has come to its end; then the next run begins, until there were so
+many kills. Each run's log, weights and Adam state must be those of an undisturbed run, and nothing may be
+left of unfinished files. On anything else the program ends with status 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from minigan import serialize
+from minigan.core.parallel import workers
+from minigan.deblur import run
+from minigan.deblur.networks import GeneratorSettings
+from minigan.deblur.photographs import Photograph, Split
+from minigan.deblur.train import TrainSettings
+
+SETTINGS = TrainSettings(
+    steps=60,
+    batch=2,
+    crop=16,
+    critic_width=2,
+    report_every=3,
+    generator=GeneratorSettings(width=4, blocks=1),
+)
+FILES = ("log.jsonl", "twin-log.jsonl", "model.safetensors", "twin.safetensors", "table.json")
+
+
+def photographs() -> list[Photograph]:
+    """Three, with edges and texture."""
+    made = []
+    for i in range(3):
+        rng = np.random.default_rng(i)
+        blocks = rng.integers(0, 256, (3, 18, 20))
+        pixels = np.kron(blocks, np.ones((10, 10))) + rng.normal(0, 8, (3, 180, 200))
+        made.append(Photograph(f"made {i}", np.clip(pixels, 0, 255).astype(np.uint8)))
+    return made
+
+
+def train(folder: Path) -> None:
+    """The run itself, or what is left of it."""
+    run.TEST_SIZE, run.VALIDATION_SIZE, run.TESTS_EACH = 48, 32, 2
+    first, second, third = photographs()
+    folder.mkdir(exist_ok=True)
+    job = run.Run(folder, SETTINGS, Split((first, second), (third,)), True, ["minigan"], "0")
+    with workers(2) as pool:
+        run.perform(job, pool, lambda *_: None)
+
+
+def digest(folder: Path) -> str:
+    """Of all that must be the same: files as they are, and the last checkpoint of each network."""
+    found = hashlib.blake2b()
+    for name in FILES:
+        found.update((folder / name).read_bytes())
+    for name in ("minigan", "twin"):
+        path = folder / "checkpoints" / f"{name}-{SETTINGS.steps:08d}.safetensors"
+        arrays, settings = serialize.load(path)
+        found.update(repr(settings).encode())
+        for key in sorted(arrays):
+            found.update(key.encode() + arrays[key].tobytes())
+    return found.hexdigest()
+
+
+def started(folder: Path) -> subprocess.Popen[bytes]:
+    """A process that trains there."""
+    return subprocess.Popen([sys.executable, __file__, "--train", str(folder)])
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Unfinished files, and the lock."""
+    return [p.name for p in folder.rglob("*") if p.name.startswith(".minigan-") or p.name == "lock"]
+
+
+def one_run(folder: Path, rng: random.Random, seconds: float, most: int) -> int:
+    """Start and kill until the run has come to its end, or was killed `most` times; how often it was."""
+    kills = 0
+    while True:
+        process = started(folder)
+        try:
+            wait = rng.uniform(0, seconds) if kills < most else None
+            if process.wait(wait) != 0:
+                sys.exit(f"{folder}: the run failed with exit code {process.returncode}")
+            return kills
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+
+
+def main() -> None:
+    """Kill, resume, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train", type=Path, help="only train in this folder")
+    chosen = parser.parse_args()
+    if chosen.train is not None:
+        train(chosen.train)
+        return
+    rng = random.Random(chosen.seed)
+    kills, runs = 0, 0
+    with tempfile.TemporaryDirectory() as base:
+        begin = time.perf_counter()
+        if started(Path(base) / "undisturbed").wait() != 0:
+            sys.exit("the undisturbed run failed")
+        seconds = time.perf_counter() - begin
+        expected = digest(Path(base) / "undisturbed")
+        while kills < chosen.kills:
+            folder = Path(base) / f"run-{runs}"
+            kills += one_run(folder, rng, seconds, chosen.kills - kills)
+            runs += 1
+            if digest(folder) != expected:
+                sys.exit(f"run {runs}: its bits are not those of an undisturbed run")
+            if left := leftovers(folder):
+                sys.exit(f"run {runs}: {', '.join(left)} was left over")
+    print(f"{kills} kills in {runs} runs of {seconds:.1f} s: each ended with the same bits")
+
+
+if __name__ == "__main__":
+    main()
