@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from minigan import serialize
+from minigan.checkpoints import Checkpoints
 from minigan.core.errors import ModelFileError, NonFiniteError
 from minigan.core.parallel import workers
 from minigan.deblur import run
@@ -143,6 +144,23 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_bits(job, monkeypatch
         assert a[1] == b[1]
         assert a[0].keys() == b[0].keys()
         assert all(np.array_equal(a[0][key], b[0][key]) for key in a[0])
+
+
+def test_what_was_logged_after_the_last_checkpoint_is_logged_once(job, monkeypatch):
+    """Killed after a line of the log, while its checkpoint is written."""
+    expected = (job("undisturbed")[0] / "log.jsonl").read_bytes()
+    save, saved = Checkpoints.save, []
+
+    def killed(self, checkpoint, best=None):
+        saved.append(checkpoint.step)
+        if len(saved) == 3:
+            raise Killed
+        return save(self, checkpoint, best)
+
+    monkeypatch.setattr(Checkpoints, "save", killed)
+    with pytest.raises(Killed):
+        job("disturbed")
+    assert (job("disturbed")[0] / "log.jsonl").read_bytes() == expected
 
 
 def test_a_run_that_is_complete_is_measured_again_and_stays(job):
