@@ -19,7 +19,7 @@ from typing import Any
 from minigan import serialize
 from minigan.core.errors import ArgumentError, ModelFileError
 from minigan.core.tensor import Array
-from minigan.files import ensure_folder, remove_leftovers
+from minigan.files import ensure_folder
 
 KIND = "checkpoint"
 
@@ -85,12 +85,6 @@ class Checkpoints:
         pattern = re.compile(rf"{self.name}-(\d{{8,}})\.safetensors")
         found = (pattern.fullmatch(path.name) for path in self.folder.iterdir())
         return sorted(int(match[1]) for match in found if match)
-
-    def remove(self) -> None:
-        """Remove all of them, and what a process that was killed left of unfinished ones."""
-        for step in self.steps():
-            self._path(step).unlink(missing_ok=True)
-        remove_leftovers(self.folder)
 
     def _path(self, step: int) -> Path:
         return self.folder / f"{self.name}-{step:08d}.safetensors"

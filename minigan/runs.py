@@ -100,6 +100,8 @@ def owned(folder: Path) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise OSError  # its owner has just removed it, and another may have made a new one
         except OSError:
             file.seek(0)
             owner = file.read().strip() or "another process"

@@ -11,7 +11,7 @@ as the training crops, because the generator has never seen statistics over anyt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -107,11 +107,10 @@ def restore(model: Model, picture: Array, workers: Workers | None = None) -> Arr
     `workers` lets tiles be computed at the same time, or one tile's operations be shared out; the
     result has the same bits.
     """
-    picture, tiling, places = _cut_up(model, picture)
-    if workers is None or len(places) == 1:
-        return _restored(picture, tiling, places, partial(map, partial(_through, model)))
-    if len(places) < _WORTH_FORKING:
-        return _restored(picture, tiling, places, _on_threads(model, workers))
+    if workers is None:
+        return _restored(model, picture, partial(map, partial(_through, model)))
+    if len(_cut_up(model, picture)[2]) < _WORTH_FORKING:
+        return _restored(model, picture, _on_threads(model, workers))
     with restorer(model, workers) as restored:
         return restored(picture)
 
@@ -125,12 +124,12 @@ def restorer(model: Model, workers: Workers) -> Iterator[Callable[[Array], Array
     """
     if workers.count == 1 or model.device != "cpu" or not can_fork():
         through = _on_threads(model, workers)
-        yield lambda picture: _restored(*_cut_up(model, picture), through)
+        yield lambda picture: _restored(model, picture, through)
         return
     room = _most_in_a_tile(model)
     forked = ForkedMap("restore", partial(_through, model), (room, room), workers.count - 1)
     with closing(forked):
-        yield lambda picture: _restored(*_cut_up(model, picture), forked)
+        yield lambda picture: _restored(model, picture, forked)
 
 
 def _on_threads(model: Model, workers: Workers) -> Through:
@@ -151,8 +150,10 @@ def _cut_up(model: Model, picture: Array) -> tuple[Array, Tiling, list[Place]]:
     return picture, tiling, list(product(tops, lefts))
 
 
-def _restored(picture: Array, tiling: Tiling, places: Sequence[Place], through: Through) -> Array:
-    """The tiles' results put together."""
+def _restored(model: Model, picture: Array, many: Through) -> Array:
+    """The tiles' results put together; a single tile is computed here, with its operations shared out."""
+    picture, tiling, places = _cut_up(model, picture)
+    through = many if len(places) > 1 else partial(map, partial(_through, model))
     total = np.zeros(picture.shape, np.float32)
     weight = np.zeros(picture.shape[1:], np.float32)
     tiles = (_cut(picture, place, tiling) for place in places)

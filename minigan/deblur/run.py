@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from minigan.checkpoints import Checkpoint, Checkpoints
-from minigan.core.errors import MiniganError, ModelFileError
+from minigan.core.errors import MiniganError, ModelFileError, brief
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array
 from minigan.deblur import metrics, restore
@@ -242,13 +242,27 @@ def settings_record(run: Run) -> dict[str, Any]:
     }
 
 
+# Of settings.json, what a run is gone on with besides its settings.
+_KINDS: dict[str, Any] = {
+    "minigan": str,
+    "machine": dict,
+    "command": str,
+    "device": str,
+    "data": str | None,
+    "preset": str,
+    "twin": bool,
+    "fingerprints": list,
+}
+
+
 def settings_of(path: Path, record: Mapping[str, Any]) -> TrainSettings:
     """The settings in a settings.json; ModelFileError if it is not of a run, or of another version's."""
     try:
         given = dict(record["settings"])
         generator, blur = given.pop("generator"), given.pop("blur")
-        for name in ("machine", "command", "device", "data", "preset", "twin", "fingerprints"):
-            record[name]
+        for name, kind in _KINDS.items():
+            if not isinstance(record[name], kind):
+                raise TypeError(f"{name} is {brief(record[name])}")
         return TrainSettings(
             **given, generator=GeneratorSettings(**generator), blur=BlurSettings(**blur)
         )

@@ -178,6 +178,16 @@ def test_what_is_no_run_cannot_be_resumed(tmp_path):
     refused(call("train", "--resume", tmp_path), "settings.json: it is no JSON")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("data", 3), ("machine", []), ("device", None), ("twin", "no"), ("command", 1)],
+)
+def test_a_record_of_other_kinds_is_refused(trained, tmp_path, name, value):
+    record = json.loads((trained / "settings.json").read_text())
+    (tmp_path / "settings.json").write_text(json.dumps({**record, name: value}))
+    refused(call("train", "--resume", tmp_path), f"{name} is {value!r}")
+
+
 def test_other_photographs_or_another_machine_are_told(trained, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(trained, folder)

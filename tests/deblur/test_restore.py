@@ -99,7 +99,9 @@ def test_the_operations_of_a_single_tile_are_shared_out(monkeypatch):
     m = model(blocks=0)
     with workers(2) as pool:
         restore(m, picture(3, 30, 30), pool)
-    assert helped == [True]
+        with restorer(m, pool) as restored:
+            restored(picture(3, 30, 30))
+    assert helped == [True, True]
 
 
 def test_a_generator_on_a_device_stays_with_the_threads(monkeypatch):
