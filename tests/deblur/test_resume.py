@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-KILL = Path(__file__).with_name("kill_training.py")
+KILL = Path(__file__).parents[1] / "kill_training.py"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
 

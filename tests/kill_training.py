@@ -1,6 +1,6 @@
 """Kills a training run at random moments, resumes it each time, and compares the bits in the end.
 
-    python tests/deblur/kill_training.py --kills 100
+    python tests/kill_training.py --kills 100
 
 A run of some seconds, with its twin, on made photographs, is started in a process of its own, which gets
 SIGKILL after a random time, until it has come to its end; then the next run begins, until there were so
@@ -20,13 +20,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
+from made_photographs import photographs
 
 from minigan import serialize
 from minigan.core.parallel import workers
 from minigan.deblur import run
 from minigan.deblur.networks import GeneratorSettings
-from minigan.deblur.photographs import Photograph, Split
+from minigan.deblur.photographs import Split
 from minigan.deblur.train import TrainSettings
 
 SETTINGS = TrainSettings(
@@ -38,17 +38,6 @@ SETTINGS = TrainSettings(
     generator=GeneratorSettings(width=4, blocks=1),
 )
 FILES = ("log.jsonl", "twin-log.jsonl", "model.safetensors", "twin.safetensors", "table.json")
-
-
-def photographs() -> list[Photograph]:
-    """Three, with edges and texture."""
-    made = []
-    for i in range(3):
-        rng = np.random.default_rng(i)
-        blocks = rng.integers(0, 256, (3, 18, 20))
-        pixels = np.kron(blocks, np.ones((10, 10))) + rng.normal(0, 8, (3, 180, 200))
-        made.append(Photograph(f"made {i}", np.clip(pixels, 0, 255).astype(np.uint8)))
-    return made
 
 
 def train(folder: Path) -> None:
