@@ -1,9 +1,10 @@
 # Two commands for a fresh machine with Python 3.11+ and make:
 #   make demo   train the deblurring GAN on bundled photographs and write a report
 #   make test   run the whole suite
-# and one for those who change the code:
+# and two for those who change the code:
 #   make check  style and types
-# Both make a virtual environment in .venv and install into it.
+#   make weights  train the weights that are shipped
+# All make a virtual environment in .venv and install into it.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ BIN = $(VENV)/bin
 DEMO ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 6
 
-.PHONY: demo test check clean
+.PHONY: demo test check weights clean
 
 demo: $(VENV)/deblur-installed
 	$(BIN)/minigan deblur train --preset small --minutes $(MINUTES) --seed 0 --out $(DEMO)
@@ -24,6 +25,11 @@ check: $(VENV)/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# The weights in the box, trained anew: some half an hour on two cores.
+weights: $(VENV)/deblur-installed
+	$(BIN)/python recipes/features.py --out minigan/deblur/weights/features.safetensors
+	$(BIN)/python recipes/restorer.py --run runs/restorer --out minigan/deblur/weights/restorer.safetensors
 
 # The extras are installed once and again only when what they consist of changes.
 $(VENV)/deblur-installed: pyproject.toml setup.py | $(VENV)

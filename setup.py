@@ -7,7 +7,7 @@ setup(
     packages=[*find_packages(include=["minigan", "minigan.*"]), "minigan.kernels"],
     package_dir={"minigan.kernels": "kernels"},
     package_data={
-        "minigan.deblur": ["*.j2"],
+        "minigan.deblur": ["*.j2", "weights/*"],
         "minigan.devices.emulator": ["runtime/*.h", "runtime/*.cpp", "runtime/include/*.h"],
         "minigan.kernels": ["*.cu", "*.cuh"],
     },

@@ -28,7 +28,7 @@ from minigan.core.tensor import Tensor
 from minigan.deblur.blur import BlurSettings
 from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import Model
-from minigan.deblur.networks import Generator, GeneratorSettings
+from minigan.deblur.networks import GeneratorSettings, UnetGenerator
 from minigan.deblur.restore import restore, restorer
 from minigan.devices.cpu.memory import keep_freed_memory
 
@@ -45,19 +45,19 @@ def model_of(generator: Any) -> Model:
     return Model(generator, settings, 64, BlurSettings(), [], LeastSquaresFilter())
 
 
-def our_generator() -> Generator:
+def our_generator() -> UnetGenerator:
     """The default one; its last layer, which begins as zeros, has weights to compute with."""
     mg.manual_seed(0)
-    generator = Generator()
+    generator = UnetGenerator()
     last = generator.leave.weight
     last.copy_(0.01 * np.random.default_rng(0).standard_normal(last.shape))
     return generator
 
 
 class TorchGenerator:
-    """minigan.deblur.networks.Generator without norm, word for word in PyTorch, as restore() calls it."""
+    """minigan.deblur.networks.UnetGenerator, word for word in PyTorch, as restore() calls it."""
 
-    def __init__(self, ours: Generator, layout: str):
+    def __init__(self, ours: UnetGenerator, layout: str):
         import torch
 
         self._form = torch.channels_last if layout == "nhwc" else torch.contiguous_format

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from minigan.core.engine import grad as grad
     from minigan.core.engine import steps as steps
     from minigan.core.errors import ArgumentError as ArgumentError
+    from minigan.core.errors import CommandError as CommandError
     from minigan.core.errors import DeviceError as DeviceError
     from minigan.core.errors import FileError as FileError
     from minigan.core.errors import FreedGraphError as FreedGraphError
@@ -66,6 +67,7 @@ _HOMES = {
     "minigan.ops.which": ("which_kernel",),
     "minigan.core.errors": (
         "ArgumentError",
+        "CommandError",
         "DeviceError",
         "FileError",
         "FreedGraphError",

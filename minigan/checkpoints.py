@@ -74,9 +74,11 @@ class Checkpoints:
             raise ModelFileError(
                 f"{error}; without this file, training goes on from {rest}"
             ) from error
-        if settings.get("kind") != KIND or settings.get("step") != steps[-1]:
+        record = settings.get("record")
+        as_named = (settings.get("kind"), settings.get("step")) == (KIND, steps[-1])
+        if not as_named or not isinstance(record, dict):
             raise ModelFileError(f"{path} is no checkpoint of step {steps[-1]}, as its name says")
-        return Checkpoint(steps[-1], arrays, settings["record"])
+        return Checkpoint(steps[-1], arrays, record)
 
     def steps(self) -> list[int]:
         """The steps that there are checkpoints of, in order."""

@@ -19,7 +19,10 @@ from minigan.core.errors import DeviceError
 
 # Optional libraries by extra; the name to import where it is not the name to install.
 EXTRAS = {
-    "deblur": ("pillow", "scikit-image", "scikit-learn", "jinja2", "matplotlib"),
+    "deblur": ("pillow", "scikit-image", "scikit-learn", "tifffile", "jinja2", "matplotlib"),
+    "photos": ("pyvips",),
+    "onnx": ("onnx",),
+    "tensorboard": ("tensorboard",),
     "nvrtc": ("cuda-bindings", "nvidia-cuda-nvrtc", "nvidia-cuda-nvdisasm"),
 }
 TOOLS = ("nm", "c++filt", "addr2line")  # what the emulator's checker asks for lines of source

@@ -48,7 +48,7 @@ def read_json(path: Path) -> Any:
     """What `write_json` wrote; ModelFileError if it is not there, or is something else."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no JSON"
         raise ModelFileError(f"cannot read {path}: {reason}") from error
 

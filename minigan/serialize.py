@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,11 @@ from minigan.core.tensor import Array
 from minigan.files import atomic_write
 
 FORMAT = "minigan 1"  # the key of the record
+
+# What safetensors calls NumPy's types, and bfloat16.
+_TYPES = {"F64", "F32", "F16", "BF16", "C64", "BOOL"} | {
+    f"{s}{n}" for s in "IU" for n in (8, 16, 32, 64)
+}
 
 
 def checksum(array: Array) -> str:
@@ -83,29 +89,66 @@ def load(path: str | PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
 
     Raises ModelFileError for any other file.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    _check_is_file(path)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
-        raise ModelFileError(
-            f"{path} is no safetensors file, or is damaged ({_first_sentence(error)}); "
-            "it needs a model that minigan saved"
-        ) from error
+    path, needs = Path(path), "it needs a model that minigan saved"
+    with _opened(path, needs) as file:
+        metadata = file.metadata() or {}
+        # A safetensors file has keys(), and is no iterable of them.
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return tensors, _verified_settings(path, metadata, tensors)
 
 
-def _check_is_file(path: Path) -> None:
+def load_foreign(path: str | PathLike[str]) -> dict[str, Array]:
+    """The arrays of any safetensors file by name, such as a state_dict that PyTorch's users saved.
+
+    bfloat16, which NumPy lacks, becomes float32 without loss. Such a file has no checksums: that its
+    values are right is for whoever gave it to say.
+
+    Raises ModelFileError where it is no such file, is damaged, or holds a type that NumPy lacks.
+    """
+    path, needs = Path(path), "it needs the tensors of a network in NumPy's types or bfloat16"
+    with _opened(path, needs) as file:
+        # A safetensors file has keys(), and is no iterable of them.
+        types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+        for name, kind in types.items():
+            if kind not in _TYPES:  # read or refused otherwise, depending on what else is imported
+                raise ModelFileError(f"{path} holds {kind} in tensor {name!r}; {needs}")
+        arrays = {name: file.get_tensor(name) for name, t in types.items() if t != "BF16"}
+        if len(arrays) < len(types):
+            arrays |= _widened(path)
+    return {name: arrays[name] for name in types}
+
+
+def _widened(path: Path) -> dict[str, Array]:
+    """The bfloat16 tensors of a file as float32, whose upper 16 bits they are."""
+    from safetensors import deserialize
+
+    found = {name: t for name, t in deserialize(path.read_bytes()) if t["dtype"] == "BF16"}
+    halves = {name: np.frombuffer(t["data"], "<u2").astype("<u4") for name, t in found.items()}
+    return {n: (h << 16).view("<f4").reshape(found[n]["shape"]) for n, h in halves.items()}
+
+
+@contextmanager
+def _opened(path: Path, needs: str) -> Iterator[Any]:
+    """A safetensors file, open for reading; whatever is wrong with it is a ModelFileError."""
+    from safetensors import SafetensorError, safe_open
+
+    _check_is_file(path, needs)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelFileError(
+            f"{path} is no safetensors file, or is damaged ({_first_sentence(error)}); {needs}"
+        ) from error
+
+
+def _check_is_file(path: Path, needs: str) -> None:
     if not os.path.exists(path):  # Path.exists raises for a name that is too long
-        raise ModelFileError(f"{path} does not exist; it needs a model that minigan saved")
+        raise ModelFileError(f"{path} does not exist; {needs}")
     if not path.is_file():
-        raise ModelFileError(f"{path} is no file; it needs a model that minigan saved")
+        raise ModelFileError(f"{path} is no file; {needs}")
     if path.stat().st_size == 0:
-        raise ModelFileError(f"{path} is empty (0 bytes); it needs a model that minigan saved")
+        raise ModelFileError(f"{path} is empty (0 bytes); {needs}")
 
 
 def _verified_settings(
@@ -119,11 +162,23 @@ def _verified_settings(
     digest, _, text = metadata[FORMAT].partition(" ")
     if digest != _digest(text.encode()):
         raise ModelFileError(f"{path} is damaged: its settings do not match their checksum")
-    record = json.loads(text)
-    for name in sorted(record["checksums"].keys() | tensors.keys()):
-        if name not in tensors or record["checksums"].get(name) != checksum(tensors[name]):
+    checksums, settings = _parts_of(path, text)
+    for name in sorted(checksums.keys() | tensors.keys()):
+        if name not in tensors or checksums.get(name) != checksum(tensors[name]):
             raise ModelFileError(f"{path} is damaged: tensor {name!r} does not match its checksum")
-    return record["settings"]
+    return settings
+
+
+def _parts_of(path: Path, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The checksums and the settings in a record; whoever wrote it may not have been `save`."""
+    try:
+        record = json.loads(text)
+        checksums, settings = record["checksums"], record["settings"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        checksums = settings = None
+    if not isinstance(checksums, dict) or not isinstance(settings, dict):
+        raise ModelFileError(f"{path} is damaged: its record lacks checksums or settings")
+    return checksums, settings
 
 
 def _first_sentence(error: Exception) -> str:

@@ -25,15 +25,15 @@ from made_photographs import photographs
 from minigan import serialize
 from minigan.core.parallel import workers
 from minigan.deblur import run
-from minigan.deblur.networks import GeneratorSettings
+from minigan.deblur.networks import CriticSettings, GeneratorSettings
 from minigan.deblur.photographs import Split
-from minigan.deblur.train import TrainSettings
+from minigan.deblur.settings import TrainSettings
 
 SETTINGS = TrainSettings(
     steps=60,
     batch=2,
     crop=16,
-    critic_width=2,
+    critic=CriticSettings(width=2),
     report_every=3,
     generator=GeneratorSettings(width=4, blocks=1),
 )

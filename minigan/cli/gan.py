@@ -5,20 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from minigan.cli.options import COUNT, FORCE, MINUTES, SEED, Whole, counted, refuse_replacing
+from minigan.cli.options import (
+    COUNT,
+    FORCE,
+    MINUTES,
+    PATH,
+    SEED,
+    THREADS,
+    Whole,
+    counted,
+    refuse_replacing,
+)
 
 if TYPE_CHECKING:
     from minigan.core.tensor import Array
     from minigan.gan.train import GanSettings, Report
 
-PATH = click.Path(path_type=Path)
-
+_LOSSES = (
+    "non-saturating (the default), zero-sum, least-squares, relativistic-least-squares, wgan-gp."
+)
 _PLAIN_LINES = 10  # about so many lines of progress where there is no terminal
 
 
@@ -51,10 +63,10 @@ def _multiple_of_4(ctx: click.Context, param: click.Parameter, value: int | None
 @click.option("--steps", type=COUNT, help="How many training steps.")
 @click.option("--minutes", type=MINUTES, help="Train about this long instead.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
-@click.option("--loss", help="non-saturating (the default), zero-sum, or another of the library's.")
+@click.option("--loss", help=_LOSSES)
 @click.option("--d-steps", type=COUNT, help="Discriminator steps per step [1].")
 @click.option("--batch", type=COUNT, help="Images per step [64].")
-@click.option("--threads", type=COUNT, help="[default: all processors]")
+@click.option("--threads", type=THREADS, help="[default: all processors]")
 @click.option("--out", type=PATH, help="Folder for the run [default: the next runs/gan-NNN].")
 def train(
     data: Path | None,
@@ -92,8 +104,9 @@ def train(
             click.echo(f"{minutes:g} minutes are about {settings.steps} steps on this machine.")
         command = _command(data, settings)
         job = run.Run(folder, settings, images, command, version("minigan"))
+        say = partial(click.echo, err=True)
         try:
-            for _ in _shown(run.perform(job, pool), settings.steps):
+            for _ in _shown(run.perform(job, pool, say), settings.steps):
                 pass
         finally:
             if (folder / run.GRID).exists():

@@ -7,7 +7,7 @@ Whatever a user does wrong becomes one sentence on standard error and exit statu
 from __future__ import annotations
 
 import errno
-import importlib
+import logging
 import os
 import sys
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
+from minigan.cli.lazy import LazyCommands
+from minigan.cli.options import printable
 from minigan.core.errors import MiniganError
 
 INTERRUPTED = 130  # 128 + SIGINT
@@ -27,21 +29,12 @@ class OneSentence(click.ClickException):
     exit_code = 2
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported by name when they are needed."""
-
-    COMMANDS = ("deblur", "doctor", "gan", "selftest")
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.COMMANDS:
-            return None
-        return getattr(importlib.import_module(f"minigan.cli.{cmd_name}"), cmd_name)
+class Program(LazyCommands):
+    """The whole program, which says in one sentence what went wrong."""
 
     def main(self, *args: Any, **options: Any) -> Any:
         """Run the program and leave with its exit status."""
+        logging.lastResort = logging.NullHandler()  # what libraries log is no sentence for users
         try:
             status = super().main(*args, **{**options, "standalone_mode": False})
         except click.Abort:
@@ -55,17 +48,24 @@ class LazyGroup(click.Group):
         except MiniganError as error:
             status = _told(str(error))
         except OSError as error:
-            # Files are written through minigan.files, which says which one; what is left is the output.
-            if error.errno not in _FULL:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python flushes what is left
-            status = _told(f"cannot write to standard output: {error.strerror}")
+            status = _told_of_the_system(error)
         sys.exit(status)
 
 
 def _told(sentence: str) -> int:
-    OneSentence(sentence).show()
+    OneSentence(printable(sentence)).show()
     return OneSentence.exit_code
+
+
+def _told_of_the_system(error: OSError) -> int:
+    """Of what the system refused, that which no function below has a sentence for."""
+    if error.errno == errno.ENAMETOOLONG:  # wherever one looks whether a file is there
+        return _told(f"the name {str(error.filename)[:40]}... is longer than the system takes")
+    # Files are written through minigan.files, which says which one; what is left is the output.
+    if error.errno not in _FULL:
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # where Python flushes what is left
+    return _told(f"cannot write to standard output: {error.strerror}")
 
 
 def _as_sentence(error: click.UsageError) -> str:
@@ -77,7 +77,12 @@ def _as_sentence(error: click.UsageError) -> str:
     return f"{command}: {message[:1].lower()}{message[1:]}; see {command} --help"
 
 
-@click.command("minigan", cls=LazyGroup)
+@click.group(
+    "minigan",
+    cls=Program,
+    package="minigan.cli",
+    names=("deblur", "doctor", "export", "gan", "import", "selftest"),
+)
 @click.version_option(package_name="minigan")
 def main() -> None:
     """An autograd engine written from nothing, and the GANs that stand on it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,10 +42,21 @@ class Minutes(click.FloatRange):
         return minutes
 
 
+class Threads(Whole):
+    """How many threads or processes: with many more than processors, memory ends before time is saved."""
+
+    name = "integer"
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=max(16, 8 * (os.cpu_count() or 1)))
+
+
+PATH = click.Path(path_type=Path)
+THREADS = Threads()
 MINUTES = Minutes(min=0.01)
 COUNT = Whole(min=1)
 SEED = Whole(min=0)
-FORCE = click.option("--force", is_flag=True, help="Replace pictures that are there already.")
+FORCE = click.option("--force", is_flag=True, help="Replace files that are there already.")
 
 
 def refuse_replacing(targets: Sequence[Path], force: bool) -> None:
@@ -60,3 +73,12 @@ def refuse_replacing(targets: Sequence[Path], force: bool) -> None:
 def counted(count: int, noun: str) -> str:
     """A number with its noun: 1 crop, 2 crops."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def printable(text: str) -> str:
+    """A line that any terminal can show, whatever the names of files in it: bytes that are no text, line
+    breaks and the like are written as Python would.
+    """
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return shown.encode(encoding, "backslashreplace").decode(encoding)

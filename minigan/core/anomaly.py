@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -30,7 +30,7 @@ def detect_nonfinite() -> Iterator[None]:
         mode.observer = before
 
 
-def _look(operation: Op, args: Sequence[Any], out: Tensor) -> None:
+def _look(operation: Op, args: Sequence[Any], params: Mapping[str, Any], out: Tensor) -> None:
     if out.dtype.kind != "f" or np.isfinite(out.numpy()).all():
         return
     for i, argument in enumerate(args):

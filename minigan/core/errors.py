@@ -11,6 +11,7 @@ MiniganError
 ├── GradientMismatchError  a gradient differs from its finite difference  (also an AssertionError)
 ├── NonFiniteError      NaN or infinity where training cannot go on
 ├── WorkerError         a process that computes shards of a batch has ended (also a RuntimeError)
+├── CommandError        a command of the user's fails, or takes too long  (also a RuntimeError)
 ├── KernelError         a CUDA kernel does not compile, or was stopped while it ran
 ├── MissingExtraError   an optional library is not installed      (also an ImportError)
 └── FileError           a file or folder of the user's cannot be used
@@ -91,6 +92,10 @@ class ModelFileError(FileError):
 
 class OutputPathError(FileError):
     """A path cannot be written to."""
+
+
+class CommandError(MiniganError, RuntimeError):
+    """A command of the user's cannot be started, fails, takes too long, or gives no picture."""
 
 
 def brief(value: object) -> str:

@@ -93,7 +93,7 @@ class Helper:
         self._process.join(1)
         raise WorkerError(
             f"{self._name}: a process that helps ended, with exit code {self._process.exitcode}; where "
-            "memory is short, fewer threads may help"
+            "memory is short, fewer processes may help"
         )
 
     def close(self) -> None:
@@ -116,13 +116,16 @@ def _serve(
     while True:
         try:
             number, question = connection.recv()
-        except EOFError:
+        except (EOFError, OSError):  # the latter: it was killed with answers unread
             return
         try:
             reply = answer(question)
         except BaseException as error:
             reply = _that_can_be_sent(name, error)
-        connection.send((number, reply))
+        try:
+            connection.send((number, reply))
+        except OSError:
+            return
 
 
 def _that_can_be_sent(name: str, error: BaseException) -> BaseException:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ class _Mode(threading.local):
 
     recording = True
     shard = 0  # which shard of a batch this thread computes (minigan.core.parallel)
-    observer: Callable[[Op, Sequence[Any], Tensor], None] | None = None
+    # called after each operation, with it, its arguments, its keyword parameters and its result
+    observer: Callable[[Op, Sequence[Any], Mapping[str, Any], Tensor], None] | None = None
 
 
 mode = _Mode()

@@ -280,7 +280,7 @@ class Op:
                 saved = self._save(needs, args, out, aux)
                 out._node = Node(self, parents, saved, params, array, device)
         if mode.observer is not None:
-            mode.observer(self, args, out)
+            mode.observer(self, args, params, out)
         return out, aux
 
     def _bind(

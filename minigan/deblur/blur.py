@@ -1,141 +1,40 @@
-"""The blur model of the library, I_B = h * I_S + n: camera shake, convolution, noise, 8 bits.
+"""The blur model of the library, I_B = h * I_S + n: convolution, noise, 8 bits, and its settings.
 
 I_S is the sharp picture, h the blur kernel (point-spread function, PSF), * convolution, n sensor
 noise and I_B the blurry picture. Pictures are float32 of shape (C, H, W) with values in [0, 1];
-kernels are float32 of shape (rows, columns), both odd. Only NumPy is needed. Whatever is random
-takes a `numpy.random.Generator`: the same generator state gives the same bits.
+kernels are float32 of shape (rows, columns), both odd, and come from `minigan.deblur.kernels`. Whatever
+is random takes a `numpy.random.Generator`: the same generator state gives the same bits.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minigan.core.errors import ArgumentError, ShapeError
+from minigan.deblur.camera import jpeg, photon_noise
+from minigan.deblur.checks import (
+    FloatArray,
+    check_exposure,
+    check_image,
+    check_kernel,
+    check_not_negative,
+    check_positive,
+)
+from minigan.deblur.degradation import Degraded
+from minigan.deblur.kernels import (
+    defocus_kernel,
+    gaussian_kernel,
+    gaussian_radius,
+    kernel_radius,
+    motion_kernel,
+)
 
-FloatArray = NDArray[np.float32]
-
-# The ranges of the forces that shake the camera, from the code published with "DeblurGAN" (Kupyn et
-# al., CVPR 2018), which takes its trajectories from Boracchi and Foi.
-SHAKINESS = (0.01, 0.009, 0.008, 0.007, 0.005, 0.003)
-MAX_PULL = 0.7  # towards the starting point, per pixel of distance
-MAX_JERK_RATE = 0.2  # times the shakiness: the probability of a jerk at one step
-MAX_TREMOR = 10.0  # standard deviation of the Gaussian push, in steps
-# The shutter may close before the hand has gone the whole way.
-EXPOSURES = (0.1, 0.5, 1.0)
-
-
-def motion_trajectory(
-    rng: np.random.Generator, length: float, steps: int = 2000
-) -> NDArray[np.complex128]:
-    """Draw the path of a shaking camera: `steps` positions x + iy in pixels, starting at 0.
-
-    Boracchi and Foi, "Modeling the performance of image restoration from motion blur" (IEEE TIP
-    21(8), 2012). A particle goes `length` pixels in steps - 1 moves of one size. Before each move,
-    with d its direction (|d| = 1), x its position, U uniform in [0, 1) and N standard normal,
-
-        d <- d + 2 d exp(i (pi + U - 1/2))  with probability p e: a jerk that turns it about
-             + e (g (N + iN) - c x)         a tremor, and a pull back to the start
-        d <- d / |d|
-
-    e is drawn from `SHAKINESS`; c, p and g, once for the path, uniformly from 0 to `MAX_PULL`,
-    `MAX_JERK_RATE` and `MAX_TREMOR`. (The sources write the velocity, v = d length / (steps - 1).)
-    The forces act once per move, so `steps` belongs to the model: with fewer, paths are straighter.
-
-    Raises ArgumentError unless length > 0 and steps >= 2.
-    """
-    _check_positive("motion_trajectory", "length", length)
-    if steps < 2:
-        raise ArgumentError(f"motion_trajectory: steps must be at least 2, got {steps}")
-    moves = steps - 1
-    step = length / moves
-    shakiness = float(rng.choice(SHAKINESS))
-    pull = shakiness * MAX_PULL * rng.random()
-    jerk_probability = shakiness * MAX_JERK_RATE * rng.random()
-    tremor = shakiness * MAX_TREMOR * rng.random()
-    angle = 2 * math.pi * rng.random()
-
-    jerks = rng.random(moves) < jerk_probability
-    turns = 1 + jerks * 2 * np.exp(1j * (np.pi + rng.random(moves) - 0.5))
-    pushes = tremor * (rng.standard_normal(moves) + 1j * rng.standard_normal(moves))
-
-    # Each move depends on the one before. Python's own complex numbers go through such a loop
-    # several times faster than NumPy's scalars.
-    position = 0j
-    direction = complex(math.cos(angle), math.sin(angle))
-    path = [position]
-    for turn, push in zip(turns.tolist(), pushes.tolist(), strict=True):
-        direction = turn * direction + push - pull * position
-        direction /= abs(direction)
-        position += step * direction
-        path.append(position)
-    return np.array(path)
-
-
-def kernel_radius(length: float) -> int:
-    """Return the radius in pixels of a square that holds every kernel of trajectory `length`.
-
-    No point of a path of length L is farther than L/2 from the path's centre of mass: the mean
-    distance along the path from any of its points to the others is at most L/2.
-    """
-    _check_positive("kernel_radius", "length", length)
-    return math.ceil(length / 2)
-
-
-def motion_kernel(
-    rng: np.random.Generator,
-    length: float,
-    exposure: float | None = None,
-    *,
-    radius: int | None = None,
-) -> FloatArray:
-    """Draw a camera-shake kernel: float32, (2 radius + 1, 2 radius + 1), non-negative, sum 1.
-
-    A trajectory of `length` pixels is drawn, and the share `exposure` of it, from its start, falls
-    on the sensor; without `exposure` the share is drawn from `EXPOSURES`. The same generator state
-    therefore gives the same path at each exposure. The kernel's centre of mass lies at its
-    central pixel, so that blurring moves nothing, and a picture restored from it sits where the
-    sharp one sits.
-
-    `radius` asks for a larger canvas than `kernel_radius(length)`, the default.
-    Raises ArgumentError unless length > 0, 0 < exposure <= 1 and radius is large enough.
-    """
-    needed = kernel_radius(length)
-    radius = needed if radius is None else radius
-    if radius < needed:
-        raise ArgumentError(
-            f"motion_kernel: a trajectory of {length} pixels needs a radius of at least {needed}, "
-            f"got {radius}"
-        )
-    _check_exposure("motion_kernel", exposure)
-    path = motion_trajectory(rng, length)
-    share = float(rng.choice(EXPOSURES)) if exposure is None else exposure
-    exposed = path[: max(1, round(share * len(path)))]
-    return _splat(exposed - exposed.mean(), radius)
-
-
-def _splat(points: NDArray[np.complex128], radius: int) -> FloatArray:
-    """Share the weight of each point between its four pixels, bilinearly, and divide by the sum.
-
-    Bilinear weights keep the centre of mass. Dividing by the sum, and doing nothing else (no
-    stretching from the minimum to the maximum, as some ports do), keeps a picture's brightness.
-    """
-    # One more pixel on each side takes what rounding pushes over the rim: weights of some 1e-16.
-    size = 2 * (radius + 1) + 1
-    x, y = points.real + radius + 1, points.imag + radius + 1
-    column, row = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
-    right, below = x - column, y - row
-    canvas = np.zeros(size * size)
-    for row_step, row_weight in ((0, 1 - below), (1, below)):
-        for column_step, column_weight in ((0, 1 - right), (1, right)):
-            pixel = (row + row_step) * size + column + column_step
-            canvas += np.bincount(pixel, row_weight * column_weight, minlength=size * size)
-    kernel = canvas.reshape(size, size)[1:-1, 1:-1]
-    return (kernel / kernel.sum()).astype(np.float32)
+GAMMA = 2.2  # of the curve by which a camera encodes light, where nobody has measured it
 
 
 def convolve(
@@ -199,7 +98,7 @@ def add_noise(image: FloatArray, sigma: float, rng: np.random.Generator) -> Floa
     Raises ArgumentError for a negative sigma.
     """
     image = check_image("add_noise", "image", image)
-    _check_not_negative("add_noise", "sigma", sigma)
+    check_not_negative("add_noise", "sigma", sigma)
     noise = rng.standard_normal(image.shape, dtype=np.float32)
     noise *= sigma
     noise += image
@@ -223,45 +122,127 @@ def degrade(
     sigma: float,
     rng: np.random.Generator,
     eight_bit: bool = True,
+    photon_gain: float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the blurry picture h * I_S + n, and the part of `sharp` that it shows.
 
     The convolution is "valid": half a kernel is lost on each side, and no invented border enters
     the pair. Both results are (C, H - rows + 1, W - columns + 1); the second is a view of `sharp`.
-    Without `eight_bit` the result is neither rounded nor clipped.
-    Raises what `convolve` and `add_noise` raise.
+    Without `eight_bit` the result is neither rounded nor clipped. With `photon_gain` above 0, the noise
+    of light itself comes before that of the sensor.
+    Raises what `convolve`, `photon_noise` and `add_noise` raise.
     """
     sharp, kernel = check_image("degrade", "sharp", sharp), check_kernel("degrade", kernel)
-    blurry = add_noise(convolve(sharp, kernel, "valid"), sigma, rng)
+    blurry = convolve(sharp, kernel, "valid")
+    if photon_gain:
+        blurry = photon_noise(blurry, photon_gain, rng)
+    blurry = add_noise(blurry, sigma, rng)
     top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
     centre = sharp[:, top : sharp.shape[1] - top, left : sharp.shape[2] - left]
     return (quantize(blurry) if eight_bit else blurry), centre
 
 
+def average_frames(frames: Iterable[FloatArray], gamma: float = GAMMA) -> FloatArray:
+    """The blurry picture of a long exposure: the mean of a video's successive frames, in linear light.
+
+        I_B = g( mean_k g^-1(I_k) ),   g(x) = x^(1 / gamma)
+
+    Light adds up, and encoded values do not: without g^-1, moving highlights come out too dark. From Nah
+    et al., "Deep multi-scale convolutional neural network for dynamic scene deblurring" (CVPR 2017),
+    equations 1 and 2, with their gamma of 2.2 for a camera whose curve is unknown. Their sharp picture is
+    the frame in the middle.
+
+    Frames are (C, H, W) in [0, 1] and all of one shape; float32 (C, H, W) comes back. Raises ShapeError
+    for other shapes, ArgumentError without frames or unless gamma > 0.
+    """
+    check_positive("average_frames", "gamma", gamma)
+    total, count = np.zeros(0), 0
+    for frame in frames:
+        frame = check_image("average_frames", "frame", frame)
+        if count and frame.shape != total.shape:
+            raise ShapeError(
+                f"average_frames: frames must have one shape, got {total.shape} and {frame.shape}"
+            )
+        light = np.clip(frame, 0, 1).astype(np.float64) ** gamma
+        total, count = (total + light if count else light), count + 1
+    if not count:
+        raise ArgumentError("average_frames: frames must hold at least one frame, got 0")
+    return ((total / count) ** (1 / gamma)).astype(np.float32)
+
+
+# ---------------------------------------------------------------------- settings
+
+
+class DrawnKernel(NamedTuple):
+    """A kernel and what was drawn to make it."""
+
+    weights: FloatArray
+    facts: dict[str, Any]
+
+
+MODELS = ("motion", "defocus", "gaussian")
+
+
 @dataclass(frozen=True)
 class BlurSettings:
-    """How pictures are blurred: trajectory lengths in pixels, noise (white is 1), exposure.
+    """How pictures are blurred: kinds of kernels and their sizes in pixels, noise (white is 1), JPEG.
 
-    `exposure` is the share of each trajectory that falls on the sensor; None draws it for each
-    kernel from `EXPOSURES`, so that slight blur, which a restorer must not spoil, occurs as well.
-    Raises ArgumentError unless 0 < min_length <= max_length, sigma >= 0 and 0 < exposure <= 1.
+    min_length, max_length  of the trajectory of a shaking camera
+    sigma                   standard deviation of the sensor's noise; with `max_sigma`, the least
+    exposure                share of each trajectory that falls on the sensor; None draws it for each
+                            kernel from `EXPOSURES`, so that slight blur, which a restorer must not
+                            spoil, occurs as well
+    models                  which of `MODELS`, with commas between, and how often: "motion,defocus" has
+                            equal shares of both, "motion=3,defocus=1" has three of four moved
+    min_radius, max_radius  of the disc of a lens out of focus
+    min_spread, max_spread  standard deviation of a Gaussian
+    max_sigma               None, or `sigma` is drawn for each picture, uniformly up to here
+    photon_gain             noise that grows with the light: `camera.photon_noise`; 0 is none
+    min_quality, max_quality  of JPEG, drawn for each picture; None leaves it uncompressed
+
+    Sizes are drawn uniformly, both ends included. Raises ArgumentError for what makes no sense.
     """
 
     min_length: float = 4.0
     max_length: float = 12.0
     sigma: float = 2 / 255
     exposure: float | None = None
+    models: str = "motion"
+    min_radius: float = 0.5
+    max_radius: float = 4.0
+    min_spread: float = 0.5
+    max_spread: float = 2.0
+    max_sigma: float | None = None
+    photon_gain: float = 0.0
+    min_quality: int | None = None
+    max_quality: int | None = None
 
     def __post_init__(self) -> None:
-        _check_positive("BlurSettings", "min_length", self.min_length)
-        _check_positive("BlurSettings", "max_length", self.max_length)
-        _check_not_negative("BlurSettings", "sigma", self.sigma)
-        _check_exposure("BlurSettings", self.exposure)
-        if self.min_length > self.max_length:
+        where = "BlurSettings"
+        for size in ("length", "radius", "spread"):
+            low, high = getattr(self, f"min_{size}"), getattr(self, f"max_{size}")
+            check_positive(where, f"min_{size}", low)
+            check_positive(where, f"max_{size}", high)
+            if low > high:
+                raise ArgumentError(
+                    f"{where}: min_{size} must not exceed max_{size}, got {low} and {high}"
+                )
+        check_not_negative(where, "sigma", self.sigma)
+        check_not_negative(where, "photon_gain", self.photon_gain)
+        check_exposure(where, self.exposure)
+        if self.max_sigma is not None:
+            check_not_negative(where, "max_sigma", self.max_sigma)
+            if self.max_sigma < self.sigma:
+                raise ArgumentError(
+                    f"{where}: sigma must not exceed max_sigma, got {self.sigma} and {self.max_sigma}"
+                )
+        qualities = self.min_quality, self.max_quality
+        if qualities != (None, None) and not _are_qualities(*qualities):
             raise ArgumentError(
-                f"BlurSettings: min_length must not exceed max_length, got {self.min_length} and "
-                f"{self.max_length}"
+                f"{where}: min_quality and max_quality must both be None, or whole numbers from 1 to 95 "
+                f"in order, got {qualities[0]!r} and {qualities[1]!r}"
             )
+        _shares(self.models)
 
     @property
     def margin(self) -> int:
@@ -269,53 +250,101 @@ class BlurSettings:
 
         A crop of P + 2 margin pixels becomes a pair of P pixels, whatever kernel is drawn.
         """
-        return kernel_radius(self.max_length)
+        radii = {
+            "motion": kernel_radius(self.max_length),
+            "defocus": math.ceil(self.max_radius),
+            "gaussian": gaussian_radius(self.max_spread),
+        }
+        return max(radii[model] for model in _shares(self.models))
 
     def draw_kernel(self, rng: np.random.Generator) -> FloatArray:
-        """Draw a kernel of 2 margin + 1 pixels square, its trajectory's length uniform."""
-        length = float(rng.uniform(self.min_length, self.max_length))
-        return motion_kernel(rng, length, self.exposure, radius=self.margin)
+        """Draw a kernel of 2 margin + 1 pixels square, its model by its share and its size uniform."""
+        return self._drawn_kernel(rng).weights
+
+    def draw(self, rng: np.random.Generator, sharp: FloatArray) -> Degraded:
+        """Blur a sharp crop of P + 2 margin pixels by a kernel of its own: a pair of P pixels."""
+        return self._photographed(rng, sharp, self._drawn_kernel(rng))
+
+    def prepared(self, rng: np.random.Generator, kernels: int = 2000) -> PreparedBlur:
+        """The same blur with kernels drawn beforehand.
+
+        Drawing a kernel takes as long as blurring with it; some thousands of them, on crops that are
+        flipped and turned, repeat so rarely that nothing is lost.
+        """
+        return PreparedBlur(self, [self._drawn_kernel(rng) for _ in range(kernels)])
+
+    def _drawn_kernel(self, rng: np.random.Generator) -> DrawnKernel:
+        shares = _shares(self.models)
+        model = next(iter(shares))
+        if len(shares) > 1:  # a single model draws nothing here
+            model = str(rng.choice(list(shares), p=list(shares.values())))
+        if model == "motion":
+            length = float(rng.uniform(self.min_length, self.max_length))
+            weights = motion_kernel(rng, length, self.exposure, radius=self.margin)
+            return DrawnKernel(weights, {"model": model, "length": length})
+        if model == "defocus":
+            radius = float(rng.uniform(self.min_radius, self.max_radius))
+            weights = defocus_kernel(radius, canvas=self.margin)
+            return DrawnKernel(weights, {"model": model, "radius": radius})
+        spread = float(rng.uniform(self.min_spread, self.max_spread))
+        weights = gaussian_kernel(spread, canvas=self.margin)
+        return DrawnKernel(weights, {"model": model, "spread": spread})
+
+    def _photographed(
+        self, rng: np.random.Generator, sharp: FloatArray, kernel: DrawnKernel
+    ) -> Degraded:
+        """Blur, photons, the sensor's noise, 8 bits, JPEG: in the order in which they come about."""
+        sigma = self.sigma
+        if self.max_sigma is not None:
+            sigma = float(rng.uniform(self.sigma, self.max_sigma))
+        facts = {**kernel.facts, "sigma": sigma}
+        blurry, centre = degrade(sharp, kernel.weights, sigma, rng, photon_gain=self.photon_gain)
+        if self.min_quality is not None and self.max_quality is not None:
+            quality = int(rng.integers(self.min_quality, self.max_quality + 1))
+            facts["jpeg_quality"], blurry = quality, jpeg(blurry, quality)
+        return Degraded(blurry, centre, kernel.weights, facts)
 
 
-def check_image(where: str, name: str, image: Any) -> FloatArray:
-    """Return `image` as float32, or say which shape or type `where` wanted for `name`.
+@dataclass(frozen=True)
+class PreparedBlur:
+    """Blur by one of `kernels`, which were drawn beforehand: a `Degradation` as its settings are."""
 
-    Raises ShapeError unless it is (C, H, W) with something in it, ArgumentError if its values are
-    not floating-point: 0 to 255 in bytes would pass for a very bright picture.
-    """
-    array = np.asarray(image)
-    if array.ndim != 3 or array.size == 0:
-        raise ShapeError(f"{where}: {name} must have shape (C, H, W), got {array.shape}")
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ArgumentError(
-            f"{where}: {name} must hold floating-point values in [0, 1], got {array.dtype}"
-        )
-    return array.astype(np.float32, copy=False)
+    settings: BlurSettings
+    kernels: Sequence[DrawnKernel]
 
+    @property
+    def margin(self) -> int:
+        """That of the settings."""
+        return self.settings.margin
 
-def check_kernel(where: str, kernel: Any) -> FloatArray:
-    """Return `kernel` as float32, or raise ShapeError unless it is (rows, columns), both odd.
+    def draw(self, rng: np.random.Generator, sharp: FloatArray) -> Degraded:
+        """Blur a sharp crop of P + 2 margin pixels by any of the kernels: a pair of P pixels."""
+        kernel = self.kernels[int(rng.integers(len(self.kernels)))]
+        return self.settings._photographed(rng, sharp, kernel)
 
-    Only an odd kernel has a central pixel; an even one would shift the picture by half a pixel.
-    """
-    array = np.asarray(kernel)
-    if array.ndim != 2 or array.shape[0] % 2 == 0 or array.shape[1] % 2 == 0:
-        raise ShapeError(
-            f"{where}: kernel must have an odd number of rows and of columns, got {array.shape}"
-        )
-    return array.astype(np.float32, copy=False)
+    def prepared(self, rng: np.random.Generator) -> PreparedBlur:
+        """Itself."""
+        return self
 
 
-def _check_positive(where: str, name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ArgumentError(f"{where}: {name} must be finite and above 0, got {value!r}")
+def _shares(models: str) -> dict[str, float]:
+    """What `BlurSettings.models` means: the probability of each model, in the order given."""
+    weights: dict[str, float] = {}
+    for part in str(models).split(","):
+        name, _, weight = (word.strip() for word in part.partition("="))
+        try:
+            value = float(weight or 1)
+        except ValueError:
+            value = -1.0
+        if name not in MODELS or name in weights or not 0 < value < math.inf:
+            raise ArgumentError(
+                f"BlurSettings: models is {models!r}; it needs some of {', '.join(MODELS)}, each once, "
+                "with commas between and positive weights: motion,defocus or motion=3,defocus=1"
+            )
+        weights[name] = value
+    total = sum(weights.values())
+    return {name: weight / total for name, weight in weights.items()}
 
 
-def _check_not_negative(where: str, name: str, value: float) -> None:
-    if not (value >= 0 and math.isfinite(value)):
-        raise ArgumentError(f"{where}: {name} must be finite and not below 0, got {value!r}")
-
-
-def _check_exposure(where: str, exposure: float | None) -> None:
-    if exposure is not None and not 0 < exposure <= 1:
-        raise ArgumentError(f"{where}: exposure must be None or in (0, 1], got {exposure!r}")
+def _are_qualities(low: object, high: object) -> bool:
+    return isinstance(low, int) and isinstance(high, int) and 1 <= low <= high <= 95

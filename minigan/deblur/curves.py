@@ -18,9 +18,19 @@ import numpy as np
 
 from minigan.core.errors import ArgumentError, require
 
+# In the order in which they are drawn; others follow by name.
 LABELS = {
     "val_psnr": "PSNR on the validation pairs, dB",
     "val_ssim": "SSIM on the validation pairs",
+    "content": "Distance from the sharp pictures",
+    "adversarial": "Adversarial loss of the generator",
+    "loss": "Loss of the generator, both together",
+    "gradient": "Gradient norm of the generator",
+    "critic": "Loss of the critic",
+    "penalty": "Gradient penalty of the critic, unweighted",
+    "critic_gradient": "Gradient norm of the critic",
+    "real": "What the critic gives to sharp pictures",
+    "fake": "What the critic gives to restored ones",
 }
 
 # Beyond so many points a curve of this size is a smear, and the file grows with each of them.
@@ -48,7 +58,7 @@ class Curve:
 
 
 def curves(history: Sequence[Mapping[str, float]], levels: Mapping[str, float]) -> list[Curve]:
-    """Draw everything that was logged: what begins with "val_" first, then the losses.
+    """Draw everything that was logged, in the order of `LABELS`.
 
     `history` has one dict per log line, each with "step" and any other names; `levels` says, by
     name, what the blurry input reaches, drawn as a dashed line. Raises ArgumentError for a log
@@ -61,7 +71,8 @@ def curves(history: Sequence[Mapping[str, float]], levels: Mapping[str, float]) 
                 f"{', '.join(line) or 'nothing'}"
             )
     names = dict.fromkeys(name for line in history for name in line if name != "step")
-    ordered = sorted(names, key=lambda name: (not name.startswith("val_"), name not in LABELS))
+    known = list(LABELS)
+    ordered = sorted(names, key=lambda n: (known.index(n) if n in LABELS else len(known), n))
     every_step = [line["step"] for line in history]
     return [
         _curve(

@@ -1,24 +1,54 @@
-"""The table of methods: every restorer on the same pairs, with the same rounding and borders."""
+"""The table of methods: every restorer on the same pairs, with the same rounding and borders.
+
+Pairs are measured one after the other and need not be in memory together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from os import PathLike
+from typing import Any
 
 from minigan.core.tensor import Array
 from minigan.deblur import classical, metrics
 from minigan.deblur.blur import quantize
 from minigan.deblur.metrics import Summary
 from minigan.deblur.pairs import Pair
+from minigan.deblur.tasks import INPUTS
+from minigan.files import atomic_write
 
 
 @dataclass(frozen=True)
 class Method:
-    """A restorer: takes the blurry picture and the true kernel, which only some may look at."""
+    """A restorer: takes the blurry picture and the true kernel, which only some may look at.
+
+    Those that do are never called for a pair whose kernel is None.
+    """
 
     name: str
-    restore: Callable[[Array, Array], Array]
+    restore: Callable[[Array, Any], Array]
     knows_kernel: bool = False
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one method reaches on one pair; as `Row` has them."""
+
+    picture: str
+    method: str
+    knows_kernel: bool
+    psnr: float
+    ssim: float
+    sharpness: float
+    gmsd: float
+    blurry_psnr: float
+
+    @property
+    def worse(self) -> bool:
+        """Whether the picture was made worse than it was, by PSNR."""
+        return self.psnr < self.blurry_psnr
 
 
 @dataclass(frozen=True)
@@ -37,13 +67,15 @@ class Row:
     gmsd: Summary
 
 
-BLURRY, LEAST_SQUARES = "blurry input", "least-squares 9x9"
+LEAST_SQUARES = "least-squares 9x9"
 
 
-def classical_methods(least_squares: Callable[[Array], Array]) -> list[Method]:
-    """The honest baselines; the least-squares filter is fitted by whoever has the training pairs."""
+def classical_methods(
+    least_squares: Callable[[Array], Array], task: str = "deblur"
+) -> list[Method]:
+    """The input itself and the honest baselines; whoever has the training pairs fits the filter."""
     return [
-        Method(BLURRY, lambda blurry, kernel: blurry),
+        Method(INPUTS[task], lambda blurry, kernel: blurry),
         Method("inverse filter", classical.inverse_filter, knows_kernel=True),
         Method("Wiener", classical.wiener, knows_kernel=True),
         Method("Richardson-Lucy", classical.richardson_lucy, knows_kernel=True),
@@ -52,20 +84,60 @@ def classical_methods(least_squares: Callable[[Array], Array]) -> list[Method]:
     ]
 
 
-def evaluate(methods: Sequence[Method], pairs: Sequence[Pair]) -> list[Row]:
-    """Run every method on every pair; all results are rounded to 8 bits before they are measured."""
-    blurry_psnr = [metrics.psnr(p.blurry, p.sharp) for p in pairs]
-    return [_row(method, pairs, blurry_psnr) for method in methods]
+def evaluate(methods: Sequence[Method], pairs: Iterable[Pair]) -> list[Row]:
+    """Run every method on every pair and sum up; without pairs, no rows."""
+    return table(list(measured(methods, pairs)))
 
 
-def _row(method: Method, pairs: Sequence[Pair], blurry_psnr: Sequence[float]) -> Row:
-    results = [quantize(method.restore(p.blurry, p.kernel)) for p in pairs]
-    both = [(result, p.sharp) for result, p in zip(results, pairs, strict=True)]
+def measured(methods: Sequence[Method], pairs: Iterable[Pair]) -> Iterator[Figures]:
+    """Each method on each pair, in the pairs' order; results are rounded to 8 bits before.
+
+    Methods that need the kernel are left out where nobody knows it.
+    """
+    for pair in pairs:
+        before = metrics.psnr(pair.blurry, pair.sharp)
+        for method in usable(methods, pair):
+            both = quantize(method.restore(pair.blurry, pair.kernel)), pair.sharp
+            yield Figures(
+                pair.name,
+                method.name,
+                method.knows_kernel,
+                metrics.psnr(*both),
+                metrics.ssim(*both),
+                metrics.sharpness_ratio(*both),
+                metrics.gmsd(*both),
+                before,
+            )
+
+
+def usable(methods: Sequence[Method], pair: Pair) -> list[Method]:
+    """The methods that have what they need to restore this pair's picture."""
+    return [method for method in methods if pair.kernel is not None or not method.knows_kernel]
+
+
+def table(figures: Sequence[Figures]) -> list[Row]:
+    """Sum up: a row for each method that was measured on all pictures, so that rows can be compared."""
+    by_method: dict[str, list[Figures]] = {}
+    for one in figures:
+        by_method.setdefault(one.method, []).append(one)
+    most = max((len(ones) for ones in by_method.values()), default=0)
+    return [_row(ones) for ones in by_method.values() if len(ones) == most]
+
+
+def _row(figures: Sequence[Figures]) -> Row:
     return Row(
-        method.name,
-        method.knows_kernel,
-        metrics.summarise([metrics.psnr(*pair) for pair in both], blurry_psnr),
-        metrics.summarise([metrics.ssim(*pair) for pair in both]),
-        metrics.summarise([metrics.sharpness_ratio(*pair) for pair in both]),
-        metrics.summarise([metrics.gmsd(*pair) for pair in both]),
+        figures[0].method,
+        figures[0].knows_kernel,
+        metrics.summarise([f.psnr for f in figures], [f.blurry_psnr for f in figures]),
+        metrics.summarise([f.ssim for f in figures]),
+        metrics.summarise([f.sharpness for f in figures]),
+        metrics.summarise([f.gmsd for f in figures]),
     )
+
+
+def write_csv(path: str | PathLike[str], figures: Sequence[Figures]) -> None:
+    """A line for each picture and method, whole or not at all; raises OutputPathError."""
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([f.name for f in fields(Figures)] + ["made_worse"])
+        writer.writerows([*astuple(one), one.worse] for one in figures)

@@ -14,15 +14,18 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from minigan.core.errors import ArgumentError, NonFiniteError, ShapeError, require
 from minigan.core.tensor import Array
+from minigan.deblur import metrics
 from minigan.deblur.blur import quantize
 from minigan.deblur.curves import curves
-from minigan.deblur.evaluate import BLURRY, LEAST_SQUARES, Row
+from minigan.deblur.evaluate import LEAST_SQUARES, Method, Row, usable
+from minigan.deblur.pairs import Pair
+from minigan.deblur.tasks import INPUTS
 from minigan.files import atomic_write
 
 # How wide pictures are shown, in pixels of the page; each picture gets the multiple of its own
@@ -38,13 +41,13 @@ class Example:
 
     `pictures` are float (3, H, W) in [0, 1], all of one size, in the order to show: the blurry one
     first, the sharp one last. `psnr` has dB against the sharp one for each label but that of the
-    sharp one itself. `kernel` is what blurred it, (rows, columns).
+    sharp one itself. `kernel` is what blurred it, (rows, columns), or None where nobody knows.
     """
 
     name: str
     pictures: dict[str, Array]
     psnr: dict[str, float]
-    kernel: Array
+    kernel: Array | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,9 @@ class Report:
     "val_psnr" and "val_ssim". `settings` may be nested. `command` repeats the run. `facts` are
     shown as they are, under the verdict. `reference` is the restorer that the report is about, by
     its name in `rows` and its label in every example.
+
+    `inputs` says where the restorers' inputs come from: "blurred" by a program, "found" in a data set, or
+    made for "superres" or "sketch".
 
     `val_levels` says what the blurry input reaches on the pairs behind "val_psnr" and "val_ssim",
     by these names: a line in their curves. The table cannot, unless its pairs are the same ones.
@@ -69,6 +75,7 @@ class Report:
     facts: dict[str, str]
     reference: str
     val_levels: Mapping[str, float] = field(default_factory=dict)
+    inputs: Literal["blurred", "found", "superres", "sketch"] = "blurred"
 
 
 def write_report(path: str | os.PathLike[str], report: Report) -> None:
@@ -85,13 +92,32 @@ def write_report(path: str | os.PathLike[str], report: Report) -> None:
         temporary.write_bytes(page)
 
 
+def example_of(pair: Pair, methods: Sequence[Method], side: int | None = None) -> Example:
+    """A pair as every method that can restores it; with `side`, only the middle square is shown.
+
+    The whole picture is restored, and the PSNR is that of what is shown.
+    """
+    results = {m.name: quantize(m.restore(pair.blurry, pair.kernel)) for m in usable(methods, pair)}
+    pictures = {name: _middle(p, side) for name, p in (results | {"sharp": pair.sharp}).items()}
+    psnr = {name: metrics.psnr(pictures[name], pictures["sharp"]) for name in results}
+    return Example(pair.name, pictures, psnr, pair.kernel)
+
+
+def _middle(picture: Array, side: int | None) -> Array:
+    """The square of `side` pixels in the middle of a picture, or as much as there is."""
+    height, width = picture.shape[1:]
+    rows, columns = min(side or height, height), min(side or width, width)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return picture[:, top : top + rows, left : left + columns]
+
+
 def verdict(rows: Sequence[Row], reference: str) -> str:
     """What the table says of the row `reference`, in one sentence, in its favour or not.
 
     Raises ArgumentError when there is no such row, or none of the blurry input.
     """
-    ours, blurry = _row(rows, reference), _row(rows, BLURRY)
-    parts = [f"Against the {BLURRY}, {reference} {_gains(ours, blurry)}"]
+    ours, blurry = _row(rows, reference), _input(rows)
+    parts = [f"Against {_INPUT_IN_WORDS[blurry.name]}, {reference} {_gains(ours, blurry)}"]
     linear = next((row for row in rows if row.name == LEAST_SQUARES), ours)
     if linear is not ours:
         parts.append(f"against the blind least-squares filter, it {_gains(ours, linear)}")
@@ -100,6 +126,21 @@ def verdict(rows: Sequence[Row], reference: str) -> str:
         amount = {0: "none", count: "all"}.get(worse, str(worse))
         parts.append(f"by PSNR, it makes {amount} of {count} test pictures worse than they were")
     return "; ".join(parts) + "."
+
+
+_INPUT_IN_WORDS = {
+    "blurry input": "the blurry input",
+    "bicubic": "bicubic interpolation",
+    "the sketch": "the sketch",
+}
+
+
+def _input(rows: Sequence[Row]) -> Row:
+    """The row of what the restorers got."""
+    for row in rows:
+        if row.name in INPUTS.values():
+            return row
+    return _row(rows, INPUTS["deblur"])
 
 
 def _row(rows: Sequence[Row], name: str) -> Row:
@@ -204,7 +245,9 @@ COLUMNS = (
     Column(
         "Made worse",
         "share of pictures",
-        lambda row: None if row.name == BLURRY else row.psnr.worse,  # no picture worsens itself
+        lambda row: (
+            None if row.name in INPUTS.values() else row.psnr.worse
+        ),  # no picture worsens itself
         lambda share: f"{_number(100 * share, 0)} %",
         lambda share: share,
         lambda row: f"{round((row.psnr.worse or 0) * row.psnr.count)} of {row.psnr.count}",
@@ -266,8 +309,10 @@ def _example_view(example: Example, reference: str, told: set[str]) -> dict[str,
     return {
         "name": example.name,
         "shots": shots,
-        "kernel": _kernel_uri(example),
-        "kernel_size": f"{example.kernel.shape[1]} x {example.kernel.shape[0]}",
+        "kernel": None if example.kernel is None else _kernel_uri(example.name, example.kernel),
+        "kernel_size": ""
+        if example.kernel is None
+        else " x ".join(map(str, example.kernel.shape[::-1])),
         "size": _enlarged(width, height, SHOWN_WIDTH),
         "slider_width": _enlarged(width, height, SLIDER_WIDTH)[0],
     }
@@ -305,12 +350,11 @@ def _picture_uri(picture: Array) -> str:
     return _png_uri(np.moveaxis(np.rint(quantize(picture) * 255).astype(np.uint8), 0, -1))
 
 
-def _kernel_uri(example: Example) -> str:
+def _kernel_uri(name: str, kernel: Array) -> str:
     """The kernel with its strongest pixel white: its weights sum to 1, which would all be black."""
-    kernel = np.asarray(example.kernel)
     if kernel.ndim != 2 or kernel.size == 0 or not np.isfinite(kernel).all():
         raise ShapeError(
-            f"report: the kernel of {example.name} has shape {kernel.shape}, and needs "
+            f"report: the kernel of {name} has shape {kernel.shape}, and needs "
             "(rows, columns) of finite numbers"
         )
     scaled = np.clip(kernel, 0, None) / max(float(kernel.max()), 1e-12)

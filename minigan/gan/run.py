@@ -1,7 +1,8 @@
 """One training run of the GAN and its folder.
 
 settings.json      how the run was made, and the command that repeats it bit for bit
-log.jsonl          one line per report: step, losses, what D believes, norms of the gradients
+log.jsonl          one line per report: step, losses, what D believes, norms of the gradients; and
+                   one for what goes wrong
 times.jsonl        when each report came; apart, so that the log has the same bits every time
 samples.png        the same noises at several moments of the training, one row for each moment
 grid.png           what the generator draws
@@ -15,7 +16,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,6 +28,7 @@ from minigan import nn, serialize
 from minigan.core.errors import MiniganError, ModelFileError, require
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array
+from minigan.gan.health import Watch
 from minigan.gan.train import (
     GanSettings,
     Players,
@@ -64,8 +66,12 @@ class Run:
     version: str
 
 
-def perform(run: Run, workers: Workers) -> Iterator[Report]:
+def perform(
+    run: Run, workers: Workers, say: Callable[[str], None] = lambda text: None
+) -> Iterator[Report]:
     """Train and write the folder's files, yielding each report, the mean of the steps since the last.
+
+    `say` gets what goes wrong meanwhile, one sentence at a time.
 
     Raises what `train` raises, and OutputPathError where the folder cannot be written to.
     KeyboardInterrupt passes through, once the model as it is by then has been written.
@@ -84,6 +90,7 @@ def perform(run: Run, workers: Workers) -> Iterator[Report]:
 
     every = math.ceil(settings.steps / REPORTS)
     since: list[Report] = []
+    watch = Watch()
     start = time.perf_counter()
     with (
         json_lines(run.folder / "log.jsonl") as log,
@@ -92,6 +99,9 @@ def perform(run: Run, workers: Workers) -> Iterator[Report]:
         try:
             for report in train(settings, run.images, players, workers):
                 since.append(report)
+                for trouble in watch.look(_figures(report)):
+                    log({"step": report.step, "notice": trouble})
+                    say(f"step {report.step}: {trouble}")
                 if report.step in moments:
                     keep()
                 if report.step % every == 0 or report.step == settings.steps:
@@ -102,6 +112,16 @@ def perform(run: Run, workers: Workers) -> Iterator[Report]:
         except KeyboardInterrupt:
             keep()
             raise
+
+
+def _figures(report: Report) -> dict[str, float]:
+    """A step's figures by the names that `Watch` knows."""
+    return {
+        "gradient": report.g_gradient,
+        "critic_gradient": report.d_gradient,
+        "real": report.d_real,
+        "fake": report.d_fake,
+    }
 
 
 def _moments(steps: int) -> set[int]:

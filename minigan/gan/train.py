@@ -26,8 +26,9 @@ from minigan.core.errors import ArgumentError, NonFiniteError, ShapeError
 from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array, Tensor
-from minigan.gan.losses import discriminator_probability, loss_named
+from minigan.gan.losses import discriminator_probability, gradient_penalty, loss_named
 from minigan.gan.networks import discriminator, generator
+from minigan.nn.averaging import average
 from minigan.ops.random import Generator as Random
 from minigan.optim import Adam, Scheduled
 from minigan.processes import in_processes
@@ -169,7 +170,7 @@ def train(
     return _algorithm_1(settings, images, players, workers)
 
 
-ShardLoss = Callable[[Array, Array], tuple[Tensor, dict[str, float]]]
+ShardLoss = Callable[..., tuple[Tensor, dict[str, float]]]
 
 
 def _algorithm_1(
@@ -190,7 +191,8 @@ def _algorithm_1(
             for _ in range(settings.d_steps):
                 x = draw_images(images, settings.batch, players.image_choice)
                 z = draw_noise(settings, settings.batch, players.noise)
-                d = team.gradients(d_loss, d_params, (x, z), settings.shards)
+                batch = (x, z, *_draw_penalty(settings, players.noise))
+                d = team.gradients(d_loss, d_params, batch, settings.shards)
                 d["gradient"] = _checked_gradient("discriminator", step, d["loss"], d_params)
                 d_optimizer.step()
 
@@ -200,21 +202,25 @@ def _algorithm_1(
             g["gradient"] = _checked_gradient("generator", step, g["loss"], g_params)
             g_optimizer.step()
 
-            _average(players.averaged, G, settings.averaging, step)
+            average(players.averaged, G, settings.averaging, step)
             yield Report(
                 step, d["loss"], g["loss"], d["real"], d["fake"], d["gradient"], g["gradient"]
             )
 
 
 def _losses(settings: GanSettings, G: nn.Module, D: nn.Module) -> tuple[ShardLoss, ShardLoss]:
-    """What each player's step lowers, on one shard of images x and noises z."""
+    """What each player's step lowers, on one shard of images x, noises z, and the penalty's alpha."""
     loss = loss_named(settings.loss)
 
-    def d_loss(x: Array, z: Array) -> tuple[Tensor, dict[str, float]]:
+    def d_loss(x: Array, z: Array, alpha: Array | None = None) -> tuple[Tensor, dict[str, float]]:
         with no_grad():  # this step does not move G
             created = G(Tensor(z))
         real, fake = D(Tensor(x)), D(created)
-        return loss.discriminator(real, fake), {"real": _belief(real), "fake": _belief(fake)}
+        total = loss.discriminator(real, fake)
+        if alpha is not None:
+            penalty = gradient_penalty(D, Tensor(x), created, Tensor(alpha))
+            total = total + loss.penalty * penalty
+        return total, {"real": _belief(real), "fake": _belief(fake)}
 
     def g_loss(x: Array, z: Array) -> tuple[Tensor, dict[str, float]]:
         real = None
@@ -234,6 +240,13 @@ def draw_images(images: Array, count: int, random: Random) -> Array:
 def draw_noise(settings: GanSettings, count: int, random: Random) -> Array:
     """`count` noise images (count, 1, L, K): independent standard normal numbers."""
     return random.normal((count, 1, *settings.noise_shape))
+
+
+def _draw_penalty(settings: GanSettings, random: Random) -> tuple[Array, ...]:
+    """The alpha of a gradient penalty, (batch,), where the loss has one; otherwise nothing is drawn."""
+    if loss_named(settings.loss).penalty == 0:
+        return ()
+    return (random.uniform((settings.batch,)),)
 
 
 def create(network: nn.Module, noise: Array) -> Array:
@@ -296,13 +309,6 @@ def _checked_gradient(player: str, step: int, loss: float, params: Sequence[Tens
                 "a lower lr, or another seed, may help"
             )
     return norm
-
-
-def _average(averaged: nn.Module, latest: nn.Module, keep: float, step: int) -> None:
-    """Move each averaged weight towards the latest; early on faster, to forget the beginning."""
-    keep = min(keep, step / (step + 9))
-    for mean, new in zip(averaged.parameters(), latest.parameters(), strict=True):
-        mean.copy_(keep * mean.numpy() + (1 - keep) * new.numpy())
 
 
 def _check(name: str, value: object, fits: bool, needed: str) -> None:

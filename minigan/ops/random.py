@@ -7,7 +7,8 @@ be computed again in the backward pass, on any device, with the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,16 @@ NUMBERS_PER_BLOCK = 8  # one counter value gives 4 words of 64 bits: 8 numbers o
 def manual_seed(seed: int) -> Generator:
     """Seed the default generator, which initialisers and dropout draw from unless given another."""
     return default_generator.manual_seed(seed)
+
+
+@contextmanager
+def fork_rng() -> Iterator[None]:
+    """What the block draws from the default generator does not count as drawn."""
+    state = default_generator.get_state()
+    try:
+        yield
+    finally:
+        default_generator.set_state(state)
 
 
 @says_what_it_takes

@@ -19,7 +19,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is the other contender")
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 MODULES = (
     *("agreement", "memory", "networks", "ops_cpu", "overhead", "peers"),
-    *("restore_cpu", "scaling", "step_cpu", "timing"),
+    *("loader", "restore_cpu", "restore_memory", "scaling", "step_cpu", "timing"),
 )
 
 
@@ -233,3 +233,36 @@ def test_blas_is_freed_by_starting_again(benchmark, monkeypatch):
     timing["free_blas"]()
     assert started[0][1][0] == sys.executable
     assert "OPENBLAS_CORETYPE" not in timing["os"].environ
+
+
+def test_the_loader_takes_turns_with_drawing_in_place(benchmark, monkeypatch, tmp_path, capsys):
+    loader = benchmark("loader")
+    monkeypatch.setattr(loader, "PRESETS", {"small": loader.PRESETS["tiny"]})
+    found = tmp_path / "found.json"
+    counts = ["--loaders", "1", "2", "--steps", "1", "--rounds", "2", "--runs", "1"]
+    loader.main([*counts, "--out", str(found)])
+    assert "2 loaders / drawn in place" in capsys.readouterr().out
+    result = json.loads(found.read_text())
+    (run,) = result["seconds"]
+    assert run.keys() == {"drawn in place", "1 loaders", "2 loaders"}
+    assert all(len(one["samples"]) == 2 for one in run.values())
+    assert result["ratios"].keys() == {"1 loaders", "2 loaders"}
+
+
+def test_restore_memory_fails_where_a_photograph_takes_too_much(benchmark, monkeypatch, tmp_path):
+    module = benchmark("restore_memory")
+    monkeypatch.setattr(module, "CASES", (("one", 20, 30, 8, 100), ("two", 20, 30, 16, 100)))
+    seen = []
+
+    def peak(command):
+        seen.append(Path(command[5]).suffix)
+        assert Path(command[5]).exists()
+        return 40.0 * len(seen) ** 2
+
+    monkeypatch.setattr(module, "peak_megabytes", peak)
+    module.main(["--only", "one", "--out", str(tmp_path / "a.json")])
+    with pytest.raises(SystemExit):
+        module.main(["--only", "two", "--out", str(tmp_path / "b.json")])
+    found = json.loads((tmp_path / "b.json").read_text())["photographs"]
+    assert found == {"two": {"megabytes": 160.0, "at most": 100}}
+    assert seen == [".jpg", ".png"]

@@ -5,10 +5,9 @@ import shutil
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from deblur_commands import call, refused
 from standin_cupy import install
 
-from minigan.cli.main import main
 from minigan.images import read_image, write_image
 
 
@@ -26,20 +25,6 @@ def picture(tmp_path):
     path = tmp_path / "blurred.png"
     write_image(path, np.random.default_rng(0).random((3, 33, 47), dtype=np.float32))
     return path
-
-
-def call(*arguments):
-    return CliRunner().invoke(main, ["deblur", *map(str, arguments)])
-
-
-def refused(result, *words):
-    """Exit status 2, and nothing but one sentence with these words on standard error."""
-    assert result.exit_code == 2, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    (message,) = result.stderr.splitlines()
-    assert message.startswith("Error: ")
-    for word in words:
-        assert str(word) in message, message
 
 
 # ---------------------------------------------------------------------- good input
@@ -128,7 +113,7 @@ def test_a_copy_of_a_photograph_is_left_out_of_training(tmp_path):
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
     from minigan.deblur import run
 
-    def interrupted(job, pool, progress):
+    def interrupted(*job):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(run, "perform", interrupted)
@@ -149,6 +134,58 @@ def test_resuming_a_run_needs_nothing_but_its_folder(trained, tmp_path):
     result = call("train", "--resume", folder, "--seed", 0, "--preset", "tiny")
     assert result.exit_code == 0, result.output
     assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_what_the_method_leaves_open_can_be_asked_for_and_is_recorded(tmp_path):
+    """A generator with noise, in a Wasserstein game, on content by pixels."""
+    folder = tmp_path / "run"
+    asked = ["--adversarial", "wgan-gp", "--critic-steps", "2", "--adversarial-from", "0.5"]
+    asked += [
+        "--noise-channels",
+        "1",
+        "--dropout",
+        "0.2",
+        "--up",
+        "transposed",
+        "--norm",
+        "instance",
+    ]
+    asked += ["--content", "mse", "--ema", "0.9", "--schedule", "linear", "--batch", "2"]
+    asked += ["--crop", "16", "--lr", "0.001", "--critic-lr", "0.002"]
+    result = call("train", "--preset", "tiny", "--steps", 4, "--out", folder, *asked)
+    assert result.exit_code == 0, result.stderr
+    record = json.loads((folder / "settings.json").read_text())
+    settings = record["settings"]
+    assert settings["adversarial"] == "wgan-gp"
+    assert settings["content"]["loss"] == "mse"
+    assert settings["generator"]["noise_channels"] == 1
+    assert (settings["critic_steps"], settings["averaging"], settings["batch"]) == (2, 0.9, 2)
+    for i in range(0, len(asked), 2):
+        assert " ".join(asked[i : i + 2]) in record["command"]
+    again = call("train", "--resume", folder, *asked)
+    assert again.exit_code == 0, again.stderr
+    refused(
+        call("train", "--resume", folder, "--critic-steps", 3),
+        "--critic-steps is 3 and was 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--adversarial", "hinge"], ["no loss named 'hinge'", "wgan-gp"]),
+        (["--content", "ssim"], ["'ssim'", "perceptual"]),
+        (["--up", "bilinear"], ["'bilinear'", "'transposed'"]),
+        (["--dropout", "1"], ["dropout is 1.0"]),
+        (["--lr", "nan"], ["lr is nan"]),
+        (["--crop", "20"], ["crop is 20", "multiple of 8"]),
+        (["--features", "none.safetensors"], ["none.safetensors does not exist"]),
+        (["--features", "x", "--content", "l1"], ["features", "'l1'"]),
+    ],
+)
+def test_choices_that_there_are_not(tmp_path, options, words):
+    result = call("train", "--preset", "tiny", "--steps", 2, "--out", tmp_path / "run", *options)
+    refused(result, *words)
 
 
 # ---------------------------------------------------------------------- bad input: resuming
@@ -287,7 +324,10 @@ def test_several_pictures_need_a_folder(trained, picture, tmp_path):
 def test_a_refused_command_leaves_no_folder(trained, picture, tmp_path):
     out = tmp_path / "new"
     refused(call("restore", picture, picture, "--model", tmp_path / "none", "-o", out), "none")
-    refused(call("restore", picture, picture, "--model", trained, "-o", out), "twice")
+    namesake = tmp_path / "other" / picture.name
+    namesake.parent.mkdir()
+    namesake.write_bytes(picture.read_bytes())
+    refused(call("restore", picture, namesake, "--model", trained, "-o", out), "twice")
     assert not out.exists()
 
 

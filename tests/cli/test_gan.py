@@ -4,6 +4,7 @@ import gzip
 import json
 import shlex
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -248,3 +249,27 @@ def test_a_picture_that_is_there_already_is_replaced_only_by_force(trained, tmp_
 def test_a_count_out_of_range_is_refused(trained, tmp_path, count):
     result = call("sample", "--model", trained[0], "-o", tmp_path / "a.png", "--count", count)
     refused(result, "--count")
+
+
+def test_help_names_every_loss_that_there_is():
+    from minigan.cli.gan import _LOSSES
+    from minigan.gan.losses import LOSSES
+
+    assert all(name in _LOSSES for name in LOSSES)
+    deblur = CliRunner().invoke(main, ["deblur", "train", "--help"]).output
+    words = "".join(deblur.split())  # however the lines are broken
+    assert all(name in words for name in LOSSES)
+
+
+def test_a_discriminator_that_is_too_sure_is_told_of(tmp_path, monkeypatch):
+    """The zero-sum loss, three steps of the discriminator for one: what the loss's docstring warns of."""
+    from minigan.gan import train
+
+    strong = replace(train.GanSettings(), d_lr=4e-3, d_warmup=0)
+    monkeypatch.setattr(train, "GanSettings", lambda **given: replace(strong, **given))
+    options = ["--loss", "zero-sum", "--d-steps", "3", "--steps", "400", "--batch", "16"]
+    result = CliRunner().invoke(main, ["gan", "train", *options, "--out", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert "the generator's gradient has shrunk" in result.stderr
+    log = (tmp_path / "run" / "log.jsonl").read_text()
+    assert "passes nothing back" in log

@@ -39,9 +39,11 @@ def test_the_version_needs_no_heavy_import():
         ["deblur", "restore"],
         ["deblur", "evaluate"],
         ["doctor"],
+        ["export"],
         ["gan"],
         ["gan", "train"],
         ["gan", "sample"],
+        ["import"],
     ],
 )
 def test_every_command_explains_itself(command):
@@ -74,6 +76,13 @@ def test_a_full_disk_behind_standard_output_is_one_sentence():
         )
     assert done.returncode == 2
     assert done.stderr == "Error: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", ["train --data", "train --resume", "evaluate --model"])
+def test_a_name_that_is_too_long_is_one_sentence(command):
+    result = CliRunner().invoke(main, ["deblur", *command.split(), "n" * 5000])
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: the name {'n' * 40}... is longer than the system takes\n"
 
 
 def test_an_error_of_minigans_is_one_line_and_status_2(monkeypatch):

@@ -442,7 +442,7 @@ def test_no_array_that_anyone_holds_changes_during_a_backward_pass(program):
     starts = [mg.Tensor(f) for f in flows]
     held = [(t._array, t._array.copy()) for t in (*ours, *starts)]
 
-    def watch(operation, args, out):
+    def watch(operation, args, params, out):
         held.append((out._array, out._array.copy()))
 
     wanted = [ours[i] for i in inputs]

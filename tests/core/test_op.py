@@ -298,7 +298,7 @@ def test_a_check_runs_first_and_gives_parameters_their_normal_form():
 
 def test_an_observer_sees_every_operation_of_its_thread():
     seen = []
-    mode.observer = lambda operation, args, out: seen.append((operation.name, out.shape))
+    mode.observer = lambda operation, args, params, out: seen.append((operation.name, out.shape))
     try:
         (leaf(1, 2) * 2.0).sum().backward()
     finally:
@@ -345,7 +345,7 @@ def test_the_vjp_runs_where_no_graph_is_wanted_and_the_composition_where_it_is()
         seen = []
         y = (mg.normalize(x, axis=1) * x.detach()).sum()
         (slope,) = mg.grad(y, [x], create_graph=True)
-        mode.observer = lambda operation, args, out, seen=seen: seen.append(operation.name)
+        mode.observer = lambda operation, args, params, out, seen=seen: seen.append(operation.name)
         try:
             mg.grad((slope * slope).sum(), [x], create_graph=create_graph)
         finally:

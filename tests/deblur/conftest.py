@@ -3,8 +3,8 @@
 import made_photographs
 import pytest
 
-from minigan.deblur.networks import GeneratorSettings
-from minigan.deblur.train import TrainSettings
+from minigan.deblur.networks import CriticSettings, GeneratorSettings
+from minigan.deblur.settings import TrainSettings
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def settings():
         steps=6,
         batch=2,
         crop=16,
-        critic_width=2,
+        critic=CriticSettings(width=2),
         report_every=2,
         generator=GeneratorSettings(width=2, blocks=1),
     )

@@ -1,7 +1,9 @@
 """The blur model: trajectories, kernels, convolution, noise, 8 bits, pairs for training."""
 
 import cmath
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,18 +11,9 @@ from scipy import ndimage
 from scipy.signal import convolve2d
 
 from minigan.core.errors import ArgumentError, ShapeError
-from minigan.deblur import blur
-from minigan.deblur.blur import (
-    EXPOSURES,
-    BlurSettings,
-    add_noise,
-    convolve,
-    degrade,
-    kernel_radius,
-    motion_kernel,
-    motion_trajectory,
-    quantize,
-)
+from minigan.deblur import blur, kernels
+from minigan.deblur.blur import BlurSettings, add_noise, average_frames, convolve, degrade, quantize
+from minigan.deblur.kernels import EXPOSURES, kernel_radius, motion_kernel, motion_trajectory
 
 
 def generator(seed=0):
@@ -40,9 +33,9 @@ def centre_of_mass(plane):
 
 def only(monkeypatch, pull=0.0, jerk_rate=0.0, tremor=0.0):
     """Switch off all forces on the trajectory but those named."""
-    monkeypatch.setattr(blur, "MAX_PULL", pull)
-    monkeypatch.setattr(blur, "MAX_JERK_RATE", jerk_rate)
-    monkeypatch.setattr(blur, "MAX_TREMOR", tremor)
+    monkeypatch.setattr(kernels, "MAX_PULL", pull)
+    monkeypatch.setattr(kernels, "MAX_JERK_RATE", jerk_rate)
+    monkeypatch.setattr(kernels, "MAX_TREMOR", tremor)
 
 
 class TestTrajectory:
@@ -56,7 +49,7 @@ class TestTrajectory:
     def test_follows_the_published_recursion_of_velocities(self):
         length, steps = 60.0, 2000
         rng = generator(3)
-        e = float(rng.choice(blur.SHAKINESS))
+        e = float(rng.choice(kernels.SHAKINESS))
         c, p, g = 0.7 * rng.random(), 0.2 * rng.random(), 10 * rng.random()
         speed = length / (steps - 1)
         v = speed * cmath.exp(2j * math.pi * rng.random())
@@ -80,13 +73,13 @@ class TestTrajectory:
         assert len(set(quarters)) == 4
 
     def test_a_jerk_turns_the_camera_about_and_is_as_rare_as_it_should_be(self, monkeypatch):
-        only(monkeypatch, jerk_rate=blur.MAX_JERK_RATE)
+        only(monkeypatch, jerk_rate=kernels.MAX_JERK_RATE)
         paths = [motion_trajectory(generator(seed), 12.0) for seed in range(300)]
         turns = np.concatenate([np.angle(d[1:] / d[:-1]) for d in map(np.diff, paths)])
         jerks = np.abs(turns) > 1e-6
         # The flattest turn is arg(1 - 2 exp(i/2)).
         assert np.abs(turns[jerks]).min() > abs(cmath.phase(1 - 2 * cmath.exp(0.5j))) - 1e-6
-        expected = 1999 * np.mean(blur.SHAKINESS) * 0.2 / 2
+        expected = 1999 * np.mean(kernels.SHAKINESS) * 0.2 / 2
         assert jerks.sum() / 300 == pytest.approx(expected, rel=0.25)
 
     def test_the_pull_keeps_long_paths_near_their_start(self, monkeypatch):
@@ -120,13 +113,13 @@ class TestKernel:
 
     def test_bilinear_weights_on_a_known_path(self, monkeypatch):
         # Centred: -0.5, 0 and 0.5 along x, so in one row.
-        monkeypatch.setattr(blur, "motion_trajectory", lambda *_: np.array([0, 0.5, 1 + 0j]))
+        monkeypatch.setattr(kernels, "motion_trajectory", lambda *_: np.array([0, 0.5, 1 + 0j]))
         expected = np.zeros((3, 3))
         expected[1] = np.array([0.5, 0.5 + 1 + 0.5, 0.5]) / 3
         np.testing.assert_allclose(motion_kernel(generator(), 1.0, 1.0), expected, atol=1e-7)
 
     def test_the_imaginary_axis_runs_down_the_rows(self, monkeypatch):
-        monkeypatch.setattr(blur, "motion_trajectory", lambda *_: np.array([0, 0.5j, 1j]))
+        monkeypatch.setattr(kernels, "motion_trajectory", lambda *_: np.array([0, 0.5j, 1j]))
         kernel = motion_kernel(generator(), 1.0, 1.0)
         np.testing.assert_allclose(kernel.sum(axis=0), [0, 1, 0], atol=1e-7)
 
@@ -141,7 +134,7 @@ class TestKernel:
 
     def test_exposes_the_start_of_the_path(self, monkeypatch):
         bend = np.concatenate([np.arange(0, 4, 0.01), 4 + 1j * np.arange(0, 4, 0.01)])
-        monkeypatch.setattr(blur, "motion_trajectory", lambda *_: bend)
+        monkeypatch.setattr(kernels, "motion_trajectory", lambda *_: bend)
         half = motion_kernel(generator(), 8.0, 0.5)
         np.testing.assert_allclose(half.sum(axis=1), np.eye(9)[4], atol=1e-6)
 
@@ -344,3 +337,119 @@ class TestSettings:
     def test_refuses(self, arguments, message):
         with pytest.raises(ArgumentError, match=f"BlurSettings: {message}"):
             BlurSettings(**arguments)
+
+
+MIXED = BlurSettings(models="motion,defocus,gaussian", max_radius=5.0, max_spread=1.2)
+
+
+class TestModels:
+    def test_the_default_draws_nothing_but_motion(self):
+        """The bits of kernels and noise are those of a shake's kernel, and of `degrade` after it."""
+        settings, sharp = BlurSettings(exposure=1.0), noise_image(32, 32)
+        pair = settings.draw(generator(7), sharp)
+        rng = generator(7)
+        kernel = motion_kernel(rng, float(rng.uniform(4, 12)), 1.0, radius=6)
+        blurry, centre = degrade(sharp, kernel, 2 / 255, rng)
+        np.testing.assert_array_equal(pair.input, blurry)
+        np.testing.assert_array_equal(pair.sharp, centre)
+        np.testing.assert_array_equal(pair.kernel, kernel)
+        assert pair.facts.keys() == {"model", "length", "sigma"}
+
+    def test_the_margin_is_that_of_the_widest_model(self):
+        assert (
+            MIXED.margin == 6
+        )  # motion of 12 pixels; a disc of 5; 3 standard deviations of 1.2 are 4
+        assert BlurSettings(models="defocus", max_radius=2.2).margin == 3
+        assert BlurSettings(models="gaussian", max_spread=3.0).margin == 9
+
+    @pytest.mark.parametrize(
+        ("models", "shares"),
+        [
+            ("motion,defocus,gaussian", [1 / 3, 1 / 3, 1 / 3]),
+            ("motion=3, defocus=1", [0.75, 0.25, 0]),
+            ("gaussian", [0, 0, 1]),
+        ],
+    )
+    def test_models_are_drawn_by_their_shares(self, models, shares):
+        settings, rng = BlurSettings(models=models), generator()
+        kernels = settings.prepared(rng, 600).kernels
+        drawn = [kernel.facts["model"] for kernel in kernels]
+        counts = [drawn.count(model) / 600 for model in blur.MODELS]
+        np.testing.assert_allclose(counts, shares, atol=0.07)
+        assert {kernel.weights.shape for kernel in kernels} == {(2 * settings.margin + 1,) * 2}
+
+    def test_prepared_pairs_come_from_the_kernels_prepared(self):
+        prepared = MIXED.prepared(generator(), 3)
+        known = {kernel.weights.tobytes() for kernel in prepared.kernels}
+        rng, sharp = generator(1), noise_image(40, 40)
+        drawn = {prepared.draw(rng, sharp).kernel.tobytes() for _ in range(40)}
+        assert drawn == known
+
+    def test_noise_of_a_range_and_of_light(self):
+        settings = BlurSettings(sigma=0.01, max_sigma=0.05)
+        grey = np.full((3, 112, 112), 0.5, np.float32)
+        for seed in range(5):
+            pair = settings.draw(generator(seed), grey)
+            assert 0.01 <= pair.facts["sigma"] <= 0.05
+            assert pair.input.std() == pytest.approx(pair.facts["sigma"], rel=0.05)
+        light = BlurSettings(sigma=0.0, photon_gain=0.01)
+        bright = np.broadcast_to(np.float32([0.2, 0.8])[:, None, None], (2, 212, 212))
+        deviations = light.draw(generator(), bright).input.std(axis=(1, 2))
+        np.testing.assert_allclose(deviations, np.sqrt([0.002, 0.008]), rtol=0.05)
+
+    def test_jpeg_of_a_range(self):
+        settings = BlurSettings(min_quality=20, max_quality=23)
+        drawn = {
+            settings.draw(generator(s), noise_image(40, 40)).facts["jpeg_quality"]
+            for s in range(40)
+        }
+        assert drawn == {20, 21, 22, 23}
+
+    def test_settings_survive_json(self):
+        stored = json.loads(json.dumps(asdict(MIXED)))
+        assert BlurSettings(**stored) == MIXED
+
+    def test_settings_of_older_files_load(self):
+        old = {"min_length": 4.0, "max_length": 12.0, "sigma": 2 / 255, "exposure": None}
+        assert BlurSettings(**old) == BlurSettings()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"models": ""}, "models is ''; it needs some of motion, defocus, gaussian"),
+            ({"models": "motion,motion"}, "models is"),
+            ({"models": "motion=0"}, "models is"),
+            ({"models": "motion=nan"}, "models is"),
+            ({"models": "motion=x"}, "models is"),
+            ({"models": "fog"}, "models is 'fog'"),
+            ({"min_radius": 5.0}, "min_radius must not exceed max_radius, got 5.0 and 4.0"),
+            ({"max_spread": 0}, "max_spread must be finite and above 0"),
+            ({"max_sigma": 0.001}, "sigma must not exceed max_sigma"),
+            ({"photon_gain": -1}, "photon_gain must be finite and not below 0"),
+            ({"min_quality": 50}, "min_quality and max_quality must both be None, or"),
+            ({"min_quality": 50, "max_quality": 40}, "min_quality and max_quality"),
+            ({"min_quality": 50, "max_quality": 100}, "min_quality and max_quality"),
+        ],
+    )
+    def test_refuses(self, arguments, message):
+        with pytest.raises(ArgumentError, match=f"BlurSettings: {message}"):
+            BlurSettings(**arguments)
+
+
+class TestFrames:
+    def test_light_is_averaged_and_not_its_code(self):
+        black, white = np.zeros((1, 1, 1), np.float32), np.ones((1, 1, 1), np.float32)
+        assert average_frames([black, white]).item() == pytest.approx(0.5 ** (1 / 2.2))
+        assert average_frames([black, white], gamma=1).item() == 0.5
+
+    def test_a_still_video_is_its_frame(self):
+        frame = noise_image(5, 6)
+        np.testing.assert_allclose(average_frames([frame] * 7), frame, atol=1e-6)
+
+    def test_refuses(self):
+        with pytest.raises(ArgumentError, match="at least one frame"):
+            average_frames([])
+        with pytest.raises(ShapeError, match=r"one shape, got \(3, 4, 4\) and \(3, 4, 5\)"):
+            average_frames([noise_image(4, 4), noise_image(4, 5)])
+        with pytest.raises(ArgumentError, match="gamma must be finite and above 0"):
+            average_frames([noise_image(4, 4)], gamma=0)

@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.signal import convolve2d
 
 from minigan.core.errors import ArgumentError, MissingExtraError, ShapeError
-from minigan.deblur.blur import add_noise, convolve, degrade, motion_kernel
+from minigan.deblur.blur import add_noise, convolve, degrade
 from minigan.deblur.classical import (
     LeastSquaresFilter,
     inverse_filter,
@@ -16,6 +16,7 @@ from minigan.deblur.classical import (
     unsharp_mask,
     wiener,
 )
+from minigan.deblur.kernels import motion_kernel
 from minigan.deblur.metrics import psnr
 
 KNOW_THE_KERNEL = [inverse_filter, wiener, richardson_lucy]

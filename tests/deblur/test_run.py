@@ -1,6 +1,7 @@
 """A whole run: what it writes, that it can be repeated, and what stays when it fails."""
 
 import json
+import multiprocessing
 import os
 import signal
 
@@ -9,14 +10,19 @@ import pytest
 
 from minigan import serialize
 from minigan.checkpoints import Checkpoints
-from minigan.core.errors import ModelFileError, NonFiniteError
+from minigan.core.errors import ImageFileError, ModelFileError, NonFiniteError
 from minigan.core.parallel import workers
 from minigan.deblur import run
-from minigan.deblur.evaluate import BLURRY
 from minigan.deblur.model import load_model
-from minigan.deblur.photographs import Split
+from minigan.deblur.photographs import Split, folder_photographs
+from minigan.deblur.stored import PixelCache
+from minigan.deblur.tasks import INPUTS
 from minigan.deblur.train import Trainer
+from minigan.gan import health
+from minigan.images import write_image
 from minigan.runs import new_folder
+
+BLURRY = INPUTS["deblur"]
 
 
 @pytest.fixture
@@ -26,15 +32,19 @@ def job(photographs, settings, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "VALIDATION_SIZE", 32)
     monkeypatch.setattr(run, "TESTS_EACH", 2)
 
-    def perform(name="a", twin=False):
+    def perform(name="a", twin=False, say=print, progress=lambda *figures: None, **options):
         told = []
         split = Split(tuple(photographs[:2]), tuple(photographs[2:]))
         folder = tmp_path / name
         if not folder.exists():
             new_folder(folder, "deblur")
-        task = run.Run(folder, settings, split, twin, ["minigan", "deblur", "train"], "0")
+        task = run.Run(
+            folder, settings, split, twin, ["minigan", "deblur", "train"], "0", **options
+        )
         with workers(2) as pool:
-            rows = run.perform(task, pool, lambda *progress: told.append(progress))
+            rows = run.perform(
+                task, pool, lambda *figures: (told.append(figures), progress(*figures))[0], say
+            )
         return folder, rows, told
 
     return perform
@@ -54,7 +64,7 @@ def test_a_run_writes_what_it_promises_and_nothing_else(job):
         "checkpoints",
     }
     assert {path.name for path in folder.iterdir()} == expected
-    assert [row.name for row in rows][-2:] == [run.OURS, run.TWIN]
+    assert [row.name for row in rows][-2:] == [run.OURS, "L1-only twin"]
     assert [p[:3] for p in told][:2] == [(run.OURS, 1, 6), (run.OURS, 2, 6)]
     assert len(json.loads((folder / "table.json").read_text())) == len(rows)
     assert load_model(folder).notes["steps"] == 6
@@ -72,6 +82,30 @@ def test_the_same_run_twice_has_the_same_bits_except_for_times(job):
     a, b = job("a")[0], job("b")[0]
     for name in ("log.jsonl", "model.safetensors", "settings.json", "table.json"):
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
+
+
+def test_batches_drawn_ahead_give_the_same_bits(job):
+    a, b = job("a", twin=True)[0], job("b", twin=True, loaders=2)[0]
+    for name in SAME:
+        assert (a / name).read_bytes() == (b / name).read_bytes(), name
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("loaders", [0, 1])
+def test_a_photograph_that_goes_during_the_training_is_named(
+    settings, photographs, tmp_path, monkeypatch, loaders
+):
+    """After the step that deletes it; what was decoded is kept no longer than the first batch."""
+    for i, photograph in enumerate(photographs):
+        write_image(tmp_path / f"{i}.png", photograph.pixels / np.float32(255))
+    stored = folder_photographs(tmp_path, cache=PixelCache(limit=0))
+    trainer = Trainer(settings, stored, loaders=loaders)
+    with workers(1) as pool, trainer.in_processes(pool) as team:
+        trainer.step(team)
+        for path in tmp_path.glob("*.png"):
+            path.unlink()
+        with pytest.raises(ImageFileError, match=r"cannot read .*\d\.png: there is no such file"):
+            [trainer.step(team) for _ in range(5)]
 
 
 def test_the_blurry_input_is_the_first_row_and_worse_than_itself_nowhere(job):
@@ -187,3 +221,31 @@ def test_a_checkpoint_of_other_networks_is_refused(job, settings, monkeypatch, p
         ModelFileError, match=r"step 6 does not fit these settings: .*enter\.weight"
     ):
         job()
+
+
+def test_what_goes_wrong_is_said_once_and_logged_also_when_the_run_is_interrupted_and_resumed(
+    job, monkeypatch
+):
+    """A critic that says the same of all pictures, and windows of one step, so that it is seen."""
+    monkeypatch.setattr(health, "WINDOW", 1)
+    monkeypatch.setattr(health, "PATIENCE", 1)
+    monkeypatch.setattr(health, "SILENT", 1e9)
+    monkeypatch.setattr(health, "RULES", [rule for rule in health.RULES if rule[0] == "lead"])
+    said = []
+    folder, _, _ = job(say=said.append)
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    (notice,) = [line for line in lines if "notice" in line]
+    assert notice["step"] == 5  # the second in which the critic takes part
+    assert said == [f"{run.OURS}, step 5: {notice['notice']}"]
+    assert notice["notice"] in (folder / "report.html").read_text()
+
+    def interrupted(*progress):
+        if progress[1] == 5 and "val_psnr" not in progress[3]:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    again = []
+    with pytest.raises(KeyboardInterrupt):
+        job("b", say=again.append, progress=interrupted)
+    other, _, _ = job("b", say=again.append)
+    assert again == said
+    assert (other / "log.jsonl").read_bytes() == (folder / "log.jsonl").read_bytes()

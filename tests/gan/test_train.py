@@ -68,6 +68,18 @@ def test_training_brings_the_created_images_nearer_to_the_real_ones():
     assert [report.step for report in reports] == list(range(1, 151))
 
 
+def test_a_wasserstein_gan_with_its_penalty_learns_with_the_same_bits_on_any_number_of_threads():
+    settings = replace(
+        TINY, steps=60, batch=32, width=8, lr=1e-3, d_lr=1e-3, d_steps=3, loss="wgan-gp"
+    )
+    before = distance_of_means(settings, Players(settings).generator)
+    players, reports = trained(settings)
+    assert distance_of_means(settings, players.generator) < before / 2
+    again, others = trained(settings, threads=3)
+    assert reports == others
+    assert bits(players.discriminator) == bits(again.discriminator)
+
+
 def test_both_losses_of_the_algorithm_are_lowered_by_the_right_player():
     settings = replace(TINY, steps=1, batch=64, width=8)
     images, z = bars(64), draw_noise(settings, 64, Random(1))

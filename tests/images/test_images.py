@@ -333,12 +333,6 @@ class TestWriting:
         if kept == 16:
             assert_image(picture.pixels, pixels)
 
-    def test_sixteen_bits_of_colour_or_alpha_become_eight(self, tmp_path):
-        write_image(tmp_path / "a.png", smooth(3), bit_depth=16)
-        write_image(tmp_path / "b.png", smooth(1), alpha=smooth(1)[0], bit_depth=16)
-        assert read_picture(tmp_path / "a.png").bit_depth == 8
-        assert read_picture(tmp_path / "b.png").alpha is not None
-
     @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
     def test_the_colour_profile_is_put_back(self, tmp_path, suffix):
         profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
