@@ -180,11 +180,6 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
             f"the blur is another than in {folder}; a resumed run keeps its settings"
         )
     check_state(folder, settings)
-    done = Checkpoints(folder / CHECKPOINTS, "minigan").steps()
-    if not done:
-        click.echo(f"{folder} holds no checkpoint: training begins anew.", err=True)
-    elif done[-1] == settings.steps and (folder / "report.html").exists():
-        click.echo(f"{folder} was complete: it is measured once more.", err=True)
     devices.available(record["device"])
     photographs, source = _photographs(source, settings)
     found = [fingerprint(p) for p in (*photographs.training, *photographs.unseen)]
@@ -194,6 +189,12 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
             f"the photographs of {place} are not those that {folder} was trained on; resuming needs "
             "the same ones"
         )
+    # Only what nothing stands against is told of: a refusal is one sentence.
+    done = Checkpoints(folder / CHECKPOINTS, "minigan").steps()
+    if not done:
+        click.echo(f"{folder} holds no checkpoint: training begins anew.", err=True)
+    elif done[-1] == settings.steps and (folder / "report.html").exists():
+        click.echo(f"{folder} was complete: it is measured once more.", err=True)
     here = what_decides_bits()
     odd = [
         f"{name} {record['machine'].get(name)} then, {value} now"
