@@ -49,6 +49,9 @@ class Program(LazyCommands):
             status = _told(str(error))
         except OSError as error:
             status = _told_of_the_system(error)
+        except MemoryError as error:
+            reason = f": {error}" if str(error) else ""
+            status = _told(f"what was asked for needs more memory than there is{reason}")
         sys.exit(status)
 
 

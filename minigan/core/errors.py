@@ -3,6 +3,7 @@
 MiniganError
 ├── ShapeError          an argument's shape does not fit          (also a ValueError)
 ├── ArgumentError       an argument's value or type does not fit  (also a ValueError)
+│   └── SettingError        a setting has a value that makes no sense
 ├── DeviceError         a device that cannot be had, or two devices in one operation
 ├── GraphError          the graph cannot give the gradient that was asked for
 │   ├── FreedGraphError     a backward pass has already used this graph up
@@ -36,6 +37,21 @@ class ShapeError(MiniganError, ValueError):
 
 class ArgumentError(MiniganError, ValueError):
     """An argument has a value or a type that the operation cannot take."""
+
+
+class SettingError(ArgumentError):
+    """A setting has a value that makes no sense: whose it is, its name, its value, what it needs.
+
+    Command-line tools say the same with their option's name.
+    """
+
+    def __init__(self, owner: str, name: str, value: object, needed: str):
+        super().__init__(owner, name, value, needed)
+        self.name, self.value, self.needed = name, value, needed
+        self.owner = owner
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.name} is {self.value!r}; it needs {self.needed}"
 
 
 class DeviceError(MiniganError, RuntimeError):

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, ShapeError
+from minigan.core.errors import ArgumentError, SettingError, ShapeError
 from minigan.deblur.camera import jpeg, photon_noise
 from minigan.deblur.checks import (
     FloatArray,
@@ -337,10 +337,11 @@ def _shares(models: str) -> dict[str, float]:
         except ValueError:
             value = -1.0
         if name not in MODELS or name in weights or not 0 < value < math.inf:
-            raise ArgumentError(
-                f"BlurSettings: models is {models!r}; it needs some of {', '.join(MODELS)}, each once, "
-                "with commas between and positive weights: motion,defocus or motion=3,defocus=1"
+            needed = (
+                f"some of {', '.join(MODELS)}, each once, with commas between and positive weights: "
+                "motion,defocus or motion=3,defocus=1"
             )
+            raise SettingError("BlurSettings", "models", models, needed)
         weights[name] = value
     total = sum(weights.values())
     return {name: weight / total for name, weight in weights.items()}

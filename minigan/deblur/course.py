@@ -100,7 +100,8 @@ class Training:
                 done = trainer.steps_done
                 self.progress(course.name, done, trainer.settings.steps, course.since[-1])
                 for trouble in course.watch.look(course.since[-1]):
-                    self._notice(course, log, trouble)
+                    # By the name that it has in the options.
+                    self._notice(course, log, trouble.replace("discriminator", "critic"))
                 if done % every == 0 or done == until:
                     self._report(course, log, draw, time.perf_counter() - start)
                 if self.stopped():

@@ -11,6 +11,7 @@ from dataclasses import astuple, dataclass, fields
 from os import PathLike
 from typing import Any
 
+from minigan.core.errors import CommandError
 from minigan.core.tensor import Array
 from minigan.deblur import classical, metrics
 from minigan.deblur.blur import quantize
@@ -89,15 +90,31 @@ def evaluate(methods: Sequence[Method], pairs: Iterable[Pair]) -> list[Row]:
     return table(list(measured(methods, pairs)))
 
 
-def measured(methods: Sequence[Method], pairs: Iterable[Pair]) -> Iterator[Figures]:
+def measured(
+    methods: Sequence[Method],
+    pairs: Iterable[Pair],
+    failed: Callable[[Method, CommandError], None] | None = None,
+) -> Iterator[Figures]:
     """Each method on each pair, in the pairs' order; results are rounded to 8 bits before.
 
-    Methods that need the kernel are left out where nobody knows it.
+    Methods that need the kernel are left out where nobody knows it. One whose command fails on a later
+    picture than its first is left out from there on, where `failed` takes note of why; otherwise, and
+    on its first, its error is raised: then nothing is lost yet.
     """
+    begun: set[str] = set()
     for pair in pairs:
         before = metrics.psnr(pair.blurry, pair.sharp)
         for method in usable(methods, pair):
-            both = quantize(method.restore(pair.blurry, pair.kernel)), pair.sharp
+            try:
+                restored = method.restore(pair.blurry, pair.kernel)
+            except CommandError as error:
+                if failed is None or method.name not in begun:
+                    raise
+                failed(method, error)
+                methods = [m for m in methods if m is not method]
+                continue
+            begun.add(method.name)
+            both = quantize(restored), pair.sharp
             yield Figures(
                 pair.name,
                 method.name,

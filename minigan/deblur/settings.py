@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from minigan.core.errors import ArgumentError
+from minigan.core.errors import ArgumentError, SettingError
 from minigan.deblur.blur import BlurSettings
 from minigan.deblur.degradation import Degradation
 from minigan.deblur.networks import SCALE, CriticSettings, GeneratorSettings
@@ -33,9 +33,8 @@ class ContentSettings:
 
     def __post_init__(self) -> None:
         if self.loss not in CONTENT_LOSSES:
-            raise ArgumentError(
-                f"ContentSettings: loss is {self.loss!r}; it needs one of {', '.join(CONTENT_LOSSES)}"
-            )
+            needed = f"one of {', '.join(CONTENT_LOSSES)}"
+            raise SettingError("ContentSettings", "loss", self.loss, needed)
         if self.features is not None and self.loss != "perceptual":
             raise ArgumentError(
                 f"ContentSettings: features is {self.features!r} and loss {self.loss!r}; only the loss "
@@ -123,7 +122,7 @@ class TrainSettings:
 
 def _check(name: str, value: Any, fits: bool, needed: str) -> None:
     if not fits:
-        raise ArgumentError(f"TrainSettings: {name} is {value!r}; it needs {needed}")
+        raise SettingError("TrainSettings", name, value, needed)
 
 
 PRESETS = {

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minigan.core.errors import ArgumentError, require
+from minigan.core.errors import ArgumentError, SettingError, require
 from minigan.core.tensor import Array
 from minigan.deblur.blur import BlurSettings, quantize
 from minigan.deblur.degradation import Degradation, Degraded
@@ -46,7 +46,7 @@ class Downscaling:
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
-            raise ArgumentError(f"super-resolution: scale is {self.scale!r}; it needs 2 or 4")
+            raise SettingError("super-resolution", "scale", self.scale, "2 or 4")
 
     @property
     def margin(self) -> int:

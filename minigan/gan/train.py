@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minigan import nn
-from minigan.core.errors import ArgumentError, NonFiniteError, ShapeError
+from minigan.core.errors import ArgumentError, NonFiniteError, SettingError, ShapeError
 from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
 from minigan.core.tensor import Array, Tensor
@@ -313,7 +313,7 @@ def _checked_gradient(player: str, step: int, loss: float, params: Sequence[Tens
 
 def _check(name: str, value: object, fits: bool, needed: str) -> None:
     if not fits:
-        raise ArgumentError(f"GanSettings: {name} is {value!r}; it needs to be {needed}")
+        raise SettingError("GanSettings", name, value, f"to be {needed}")
 
 
 def _is_whole(value: object, least: int) -> bool:

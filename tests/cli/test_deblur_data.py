@@ -165,6 +165,26 @@ def test_the_csv_the_page_and_other_commands(model, scenes, tmp_path):
     assert table.read_bytes() == before
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a script of the shell")
+def test_a_command_that_fails_later_is_left_out(model, scenes, tmp_path):
+    """What the other methods had reached by then is not lost."""
+    script = tmp_path / "once"
+    script.write_text(f'#!/bin/sh\nmkdir "{tmp_path}/used" && cp "$1" "$2"\n')
+    script.chmod(0o755)
+    page = tmp_path / "a.html"
+    options = ["--report", page, "--also", f"flaky={script} {{input}} {{output}}"]
+    result = call("evaluate", "--model", model, "--data", scenes, "--json", *options)
+    assert result.exit_code == 0, result.output
+    (told,) = result.stderr.splitlines()
+    assert told.startswith("flaky is left out: --also flaky: the command ")
+    assert "ended with exit status 1: mkdir" in told
+    assert {BLURRY, "minigan"} <= rows(result).keys()
+    assert "flaky" not in rows(result)
+    assert "flaky" not in page.read_text()
+    again = call("evaluate", "--model", model, "--data", scenes, *options[2:])
+    refused(again, "--also flaky: the command", "ended with exit status 1")
+
+
 def test_two_folders_and_halves(model, tmp_path):
     pixels = photographs()[1].pixels
     for folder, value in (("a", 0.5), ("b", 1.0)):
@@ -218,7 +238,7 @@ def test_evaluate_refuses(model, options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--blur", "fog"], ["models is 'fog'", "motion, defocus, gaussian"]),
+        (["--blur", "fog"], ["--blur is fog; it needs some of motion, defocus, gaussian"]),
         (["--length", "9:3"], ["--length", "'9:3'"]),
         (["--radius", "nan"], ["--radius", "'nan'"]),
         (["--jpeg", "50:96"], ["--jpeg", "whole number from 1 to 95"]),

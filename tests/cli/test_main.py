@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -83,6 +84,17 @@ def test_a_name_that_is_too_long_is_one_sentence(command):
     result = CliRunner().invoke(main, ["deblur", *command.split(), "n" * 5000])
     assert result.exit_code == 2
     assert result.stderr == f"Error: the name {'n' * 40}... is longer than the system takes\n"
+
+
+def test_what_does_not_fit_into_memory_is_one_sentence(monkeypatch):
+    def fail(ctx):
+        np.empty(2**60, np.float32)
+
+    monkeypatch.setattr(main.get_command(None, "deblur"), "invoke", fail)
+    result = CliRunner().invoke(main, ["deblur", "train"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: what was asked for needs more memory than there is: ")
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_an_error_of_minigans_is_one_line_and_status_2(monkeypatch):

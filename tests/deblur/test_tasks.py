@@ -187,7 +187,7 @@ def test_a_grey_sketch_becomes_a_photograph_with_colours(tmp_path):
     ("options", "words"),
     [
         (["--task", "colour"], "no task 'colour'"),
-        (["--task", "superres", "--scale", "3"], "scale is 3; it needs 2 or 4"),
+        (["--task", "superres", "--scale", "3"], "--scale is 3; it needs 2 or 4"),
         (["--scale", "2"], "--scale is of use with --task superres only"),
         (
             ["--feature-layer", "conv1_1"],
@@ -195,7 +195,7 @@ def test_a_grey_sketch_becomes_a_photograph_with_colours(tmp_path):
         ),
         (
             ["--crop", "8"],
-            "--crop: TrainSettings: crop is 8; it needs a multiple of 8 pixels, 16 at",
+            "--crop is 8; it needs a multiple of 8 pixels, 16 at",
         ),
         (["--features", "none.safetensors"], "none.safetensors does not exist"),
         (["--content", "perceptual", "--feature-layer", "conv9"], "it has no layer 'conv9'"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from minigan.cli.options import COUNT, PATH, Whole
-from minigan.core.errors import ArgumentError
+from minigan.core.errors import ArgumentError, SettingError
 
 if TYPE_CHECKING:
     from minigan.deblur.settings import TrainSettings
@@ -77,6 +77,13 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+def refused_option(name: str, error: ArgumentError) -> click.UsageError:
+    """What a setting's error says, said of the option that made it."""
+    if isinstance(error, SettingError):
+        return click.UsageError(f"{spelled(name)} is {error.value}; it needs {error.needed}")
+    return click.UsageError(f"{spelled(name)}: {error}")
+
+
 def spelled(name: str) -> str:
     """An option as users write it."""
     return "--" + name.replace("_", "-")
@@ -95,7 +102,7 @@ def chosen_settings(settings: TrainSettings, chosen: Mapping[str, Any]) -> Train
         try:
             settings = CHOICES[name].put(settings, value)
         except ArgumentError as error:
-            raise click.UsageError(f"{spelled(name)}: {error}") from error
+            raise refused_option(name, error) from error
     for name, (needed, wanted) in _ONLY_WITH.items():
         if name in given and CHOICES[needed].found(settings) != wanted:
             raise click.UsageError(

@@ -18,6 +18,7 @@ from minigan.cli.options import COUNT, FORCE, PATH, SEED, THREADS, Whole, counte
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from minigan.core.errors import CommandError
     from minigan.deblur.evaluate import Figures, Method, Row
     from minigan.deblur.layouts import Source
     from minigan.deblur.model import Model
@@ -100,14 +101,22 @@ def evaluate(
     model.generator.to(device)
     others = _others(also, also_seconds)
     tests = _tests(source, model, size, each, seed)
+    failed: dict[str, CommandError] = {}
+
+    def leave_out(method: Method, error: CommandError) -> None:
+        failed[method.name] = error
+
     with workers(threads) as pool, restorer(model, pool) as restored:
         methods = [*_methods(model, restored), *others]
-        figures = list(measured(methods, tests.pairs()))
+        figures = list(measured(methods, tests.pairs(), leave_out))
+        methods = [method for method in methods if method.name not in failed]
         rows = table(figures)
         if csv_path is not None:
             write_csv(csv_path, figures)
         if report_path is not None:
             write_report(report_path, _report(model_path, source, model, tests, rows, methods))
+    for name, error in failed.items():
+        click.echo(f"{name} is left out: {error}", err=True)
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
         return

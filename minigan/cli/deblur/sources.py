@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from minigan.cli.deblur.choices import refused_option
 from minigan.cli.options import PATH, Whole
+from minigan.core.errors import SettingError
 
 if TYPE_CHECKING:
     from minigan.deblur.blur import BlurSettings
@@ -124,6 +126,8 @@ _SPANS = {
     "jpeg": ("min_quality", "max_quality"),
 }
 BLUR = ("blur", "photon_gain", *_SPANS)
+_FIELDS = {"blur": "models"}  # where an option has another name than its setting
+_OPTIONS = {field: option for option, field in _FIELDS.items()}
 _BLUR_OPTIONS = (
     click.option(
         "--blur",
@@ -171,7 +175,7 @@ def blur_options(command: Callable[..., None]) -> Callable[..., None]:
             if name in _SPANS:
                 changes |= dict(zip(_SPANS[name], value, strict=True))
             else:
-                changes[{"blur": "models"}.get(name, name)] = value
+                changes[_FIELDS.get(name, name)] = value
         if changes.get("max_sigma") == changes.get("sigma"):
             changes.pop("max_sigma", None)  # one noise for all: nothing is drawn
         command(blur=changes, **options)
@@ -179,6 +183,14 @@ def blur_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_BLUR_OPTIONS):
         called = option(called)
     return called
+
+
+def with_blur(blur: BlurSettings, changes: Mapping[str, Any]) -> BlurSettings:
+    """`blur` with the fields that the options decide."""
+    try:
+        return replace(blur, **changes)
+    except SettingError as error:
+        raise refused_option(_OPTIONS.get(error.name, error.name), error) from error
 
 
 def blur_arguments(blur: BlurSettings, default: BlurSettings) -> list[str]:

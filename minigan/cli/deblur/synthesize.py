@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from minigan.cli.deblur.sources import blur_options, data_options
+from minigan.cli.deblur.sources import blur_options, data_options, with_blur
 from minigan.cli.options import COUNT, PATH, SEED, counted
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def synthesize(
     from minigan.deblur.synthesize import synthesize as written
 
     settings = SynthesisSettings(size=size, each=each, seed=seed)
-    settings = replace(settings, blur=replace(settings.blur, **blur))
+    settings = replace(settings, blur=with_blur(settings.blur, blur))
     if source.is_given:
         for place in (source.data, source.blurry, source.sharp):
             if place is not None and out.resolve().is_relative_to(place.resolve()):

@@ -19,6 +19,7 @@ from minigan.cli.deblur.sources import (
     data_options,
     source_arguments,
     source_of,
+    with_blur,
 )
 from minigan.cli.deblur.table import print_table
 from minigan.cli.options import COUNT, MINUTES, PATH, SEED, THREADS, Whole
@@ -98,7 +99,7 @@ def train(
             job = _interrupted_run(resume, blur)
         else:
             settings = chosen_settings(replace(_preset(preset), seed=seed), chosen)
-            settings = replace(settings, blur=replace(settings.blur, **blur))
+            settings = replace(settings, blur=with_blur(settings.blur, blur))
             job = _new_run(
                 source, out, preset, settings, chosen, steps, minutes, twin, device, pool
             )
@@ -175,7 +176,7 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
     places["features"] = places["features"] and Path(places["features"])
     recorded = {**record, **asdict(source), **record["settings"], **places}
     _refuse_other_options(folder, recorded)
-    if replace(settings.blur, **blur) != settings.blur:
+    if with_blur(settings.blur, blur) != settings.blur:
         raise click.UsageError(
             f"the blur is another than in {folder}; a resumed run keeps its settings"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from minigan.core.errors import ArgumentError
+from minigan.core.errors import SettingError
 
 SCALE = 4  # the generators halve their input twice: sides are multiples of this
 
@@ -40,10 +40,8 @@ class GeneratorSettings:
         _check_choice(self, "architecture", "unet", "resnet")
         _check_choice(self, "up", "upsample", "transposed")
         if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise ArgumentError(
-                f"GeneratorSettings: dropout is {self.dropout!r}; it needs a share of at least 0 and "
-                "below 1"
-            )
+            needed = "a share of at least 0 and below 1"
+            raise SettingError("GeneratorSettings", "dropout", self.dropout, needed)
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,12 @@ class CriticSettings:
 def _check_number(settings: Any, name: str, least: int) -> None:
     value = getattr(settings, name)
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ArgumentError(
-            f"{type(settings).__name__}: {name} is {value!r}; it needs a whole number of at least {least}"
-        )
+        needed = f"a whole number of at least {least}"
+        raise SettingError(type(settings).__name__, name, value, needed)
 
 
 def _check_choice(settings: Any, name: str, *choices: str) -> None:
     value = getattr(settings, name)
     if value not in choices:
-        raise ArgumentError(
-            f"{type(settings).__name__}: {name} is {value!r}; it needs {' or '.join(map(repr, choices))}"
-        )
+        needed = " or ".join(map(repr, choices))
+        raise SettingError(type(settings).__name__, name, value, needed)
