@@ -42,7 +42,8 @@ from minigan.devices.cpu.memory import keep_freed_memory
 WEIGHTS = {"lone": 0.0, "middle": 2e-3, "light": 1e-3, "heavy": 4e-3, "faint": 5e-4}
 SETTINGS = replace(
     PRESETS["small"],
-    steps=60_000,
+    steps=24_000,
+    batch=4,
     adversarial_from=0.6,
     averaging=0.999,
     blur=BlurSettings(min_length=12.0, max_length=12.0, exposure=1.0),

@@ -28,7 +28,7 @@ from minigan.deblur.settings import PRESETS
 from minigan.devices.cpu.memory import keep_freed_memory
 from minigan.runs import new_folder
 
-STEPS = 4000
+STEPS = 2000
 
 
 def main(folder: Path | None = None, steps: int = STEPS) -> None:
@@ -37,6 +37,7 @@ def main(folder: Path | None = None, steps: int = STEPS) -> None:
         PRESETS["small"],
         task="sketch",
         steps=steps,
+        batch=4,
         adversarial_from=0.3,
         adversarial_weight=0.02,
     )
@@ -46,8 +47,8 @@ def main(folder: Path | None = None, steps: int = STEPS) -> None:
         bundled_photographs(),
         twin=True,
         command=shlex.split(
-            f"minigan deblur train --task sketch --twin --steps {steps} --adversarial-from 0.3 "
-            "--adversarial-weight 0.02"
+            f"minigan deblur train --task sketch --twin --steps {steps} --batch 4 "
+            "--adversarial-from 0.3 --adversarial-weight 0.02"
         ),
         version=version("minigan"),
     )

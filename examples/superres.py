@@ -27,14 +27,14 @@ from minigan.deblur.settings import PRESETS
 from minigan.devices.cpu.memory import keep_freed_memory
 from minigan.runs import new_folder
 
-STEPS = 5000
+STEPS = 3600
 
 
 def main(folder: Path | None = None, steps: int = STEPS) -> None:
     """Train, compare with bicubic interpolation, and say what came of it."""
     # Most of the way by L1 alone, which gives the PSNR; then a critic asks for the fine detail.
     settings = replace(
-        PRESETS["small"], task="superres", scale=2, steps=steps, adversarial_from=0.7
+        PRESETS["small"], task="superres", scale=2, steps=steps, batch=4, adversarial_from=0.7
     )
     job = run.Run(
         new_folder(folder, "superres"),
@@ -42,7 +42,7 @@ def main(folder: Path | None = None, steps: int = STEPS) -> None:
         bundled_photographs(),
         twin=False,
         command=shlex.split(
-            f"minigan deblur train --task superres --steps {steps} --adversarial-from 0.7"
+            f"minigan deblur train --task superres --steps {steps} --batch 4 --adversarial-from 0.7"
         ),
         version=version("minigan"),
     )

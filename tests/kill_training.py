@@ -4,8 +4,9 @@
 
 A run of some seconds, with its twin, on made photographs, is started in a process of its own, which gets
 SIGKILL after a random time, until it has come to its end; then the next run begins, until there were so
-many kills. Each run's log, weights and Adam state must be those of an undisturbed run, and nothing may be
-left of unfinished files. On anything else the program ends with status 1.
+many kills. Each time, up to two processes draw its batches. Each run's log, weights and Adam state must
+be those of an undisturbed run, and nothing may be left of unfinished files. On anything else the program
+ends with status 1.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ SETTINGS = TrainSettings(
 FILES = ("log.jsonl", "twin-log.jsonl", "model.safetensors", "twin.safetensors", "table.json")
 
 
-def train(folder: Path) -> None:
+def train(folder: Path, loaders: int) -> None:
     """The run itself, or what is left of it."""
     run.TEST_SIZE, run.VALIDATION_SIZE, run.TESTS_EACH = 48, 32, 2
     first, second, third = photographs()
     folder.mkdir(exist_ok=True)
-    job = run.Run(folder, SETTINGS, Split((first, second), (third,)), True, ["minigan"], "0")
+    split = Split((first, second), (third,))
+    job = run.Run(folder, SETTINGS, split, True, ["minigan"], "0", loaders=loaders)
     with workers(2) as pool:
         run.perform(job, pool, lambda *_: None)
 
@@ -64,9 +66,10 @@ def digest(folder: Path) -> str:
     return found.hexdigest()
 
 
-def started(folder: Path) -> subprocess.Popen[bytes]:
-    """A process that trains there."""
-    return subprocess.Popen([sys.executable, __file__, "--train", str(folder)])
+def started(folder: Path, loaders: int = 0) -> subprocess.Popen[bytes]:
+    """A process that trains there, with so many others that draw its batches."""
+    command = [sys.executable, __file__, "--train", str(folder), "--loaders", str(loaders)]
+    return subprocess.Popen(command)
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -78,7 +81,7 @@ def one_run(folder: Path, rng: random.Random, seconds: float, most: int) -> int:
     """Start and kill until the run has come to its end, or was killed `most` times; how often it was."""
     kills = 0
     while True:
-        process = started(folder)
+        process = started(folder, loaders=rng.randrange(3))
         try:
             wait = rng.uniform(0, seconds) if kills < most else None
             if process.wait(wait) != 0:
@@ -96,9 +99,10 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--train", type=Path, help="only train in this folder")
+    parser.add_argument("--loaders", type=int, default=0, help="with --train")
     chosen = parser.parse_args()
     if chosen.train is not None:
-        train(chosen.train)
+        train(chosen.train, chosen.loaders)
         return
     rng = random.Random(chosen.seed)
     kills, runs = 0, 0

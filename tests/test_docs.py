@@ -11,6 +11,8 @@ import pytest
 import minigan as mg
 import minigan.ops  # enters the variants
 from minigan import nn, optim
+from minigan.cli.deblur.choices import CHOICES, spelled
+from minigan.deblur.settings import PRESETS
 from minigan.devices.launch.variants import REGISTRY
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +58,14 @@ def test_the_table_of_versions_lists_all_there_are():
     assert named == {
         v.name.removesuffix("_small") for variants in REGISTRY.values() for v in variants
     }
+
+
+def test_the_table_of_presets_is_true():
+    text = (ROOT / "docs/deblurring.md").read_text()
+    for name in CHOICES.keys() - {"task", "scale", "features", "feature_layer"}:
+        found = [CHOICES[name].found(settings) for settings in PRESETS.values()]
+        shown = [f"{value:g}" if isinstance(value, int | float) else value for value in found]
+        assert f"| `{spelled(name)}` | {' | '.join(shown)} |" in text
 
 
 def test_the_table_has_rows():

@@ -236,6 +236,7 @@ def test_what_goes_wrong_is_said_once_and_logged_also_when_the_run_is_interrupte
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     (notice,) = [line for line in lines if "notice" in line]
     assert notice["step"] == 5  # the second in which the critic takes part
+    assert "the critic" in notice["notice"]  # as the options call it
     assert said == [f"{run.OURS}, step 5: {notice['notice']}"]
     assert notice["notice"] in (folder / "report.html").read_text()
 
