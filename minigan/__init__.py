@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from minigan.core.errors import NoGradientError as NoGradientError
     from minigan.core.errors import NonFiniteError as NonFiniteError
     from minigan.core.errors import OutputPathError as OutputPathError
+    from minigan.core.errors import SettingError as SettingError
     from minigan.core.errors import ShapeError as ShapeError
     from minigan.core.errors import VersionError as VersionError
     from minigan.core.errors import WorkerError as WorkerError
@@ -81,6 +82,7 @@ _HOMES = {
         "NoGradientError",
         "NonFiniteError",
         "OutputPathError",
+        "SettingError",
         "ShapeError",
         "VersionError",
         "WorkerError",
