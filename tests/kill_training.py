@@ -52,18 +52,15 @@ def train(folder: Path, loaders: int) -> None:
         run.perform(job, pool, lambda *_: None)
 
 
-def digest(folder: Path) -> str:
+def digests(folder: Path) -> dict[str, str]:
     """Of all that must be the same: files as they are, and the last checkpoint of each network."""
-    found = hashlib.blake2b()
-    for name in FILES:
-        found.update((folder / name).read_bytes())
+    found = {name: (folder / name).read_bytes() for name in FILES}
     for name in ("minigan", "twin"):
         path = folder / "checkpoints" / f"{name}-{SETTINGS.steps:08d}.safetensors"
         arrays, settings = serialize.load(path)
-        found.update(repr(settings).encode())
-        for key in sorted(arrays):
-            found.update(key.encode() + arrays[key].tobytes())
-    return found.hexdigest()
+        found[f"{path.name}: record"] = repr(settings).encode()
+        found |= {f"{path.name}: {key}": array.tobytes() for key, array in arrays.items()}
+    return {name: hashlib.blake2b(data).hexdigest() for name, data in found.items()}
 
 
 def started(folder: Path, loaders: int = 0) -> subprocess.Popen[bytes]:
@@ -111,13 +108,15 @@ def main() -> None:
         if started(Path(base) / "undisturbed").wait() != 0:
             sys.exit("the undisturbed run failed")
         seconds = time.perf_counter() - begin
-        expected = digest(Path(base) / "undisturbed")
+        expected = digests(Path(base) / "undisturbed")
         while kills < chosen.kills:
             folder = Path(base) / f"run-{runs}"
             kills += one_run(folder, rng, seconds, chosen.kills - kills)
             runs += 1
-            if digest(folder) != expected:
-                sys.exit(f"run {runs}: its bits are not those of an undisturbed run")
+            found = digests(folder)
+            if found != expected:
+                other = [n for n in expected.keys() | found if expected.get(n) != found.get(n)]
+                sys.exit(f"run {runs}: other bits than undisturbed in {', '.join(sorted(other))}")
             if left := leftovers(folder):
                 sys.exit(f"run {runs}: {', '.join(left)} was left over")
     print(f"{kills} kills in {runs} runs of {seconds:.1f} s: each ended with the same bits")

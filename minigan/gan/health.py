@@ -146,7 +146,7 @@ class Watch:
         news = [trouble.sentence for trouble in troubles if trouble.kind not in self.told]
         self.told = [trouble.kind for trouble in troubles]
         for name, now in medians.items():
-            windows, least, greatest = self.seen.get(name, (0, now, now))
+            windows, least, greatest = self.seen.get(name, (0.0, now, now))  # all floats, as saved
             self.seen[name] = [windows + 1, min(least, now), max(greatest, now)]
         return news
 

@@ -88,6 +88,7 @@ def test_a_watch_goes_on_from_its_state_as_json_keeps_it():
     parts = [first.look(f) for f in figures[:333]]
     second = Watch.from_state(json.loads(json.dumps(first.state())))
     assert parts + [second.look(f) for f in figures[333:]] == expected
+    assert json.dumps(second.state()) == json.dumps(whole.state())  # a checkpoint's bits
     assert any(expected)
 
 
