@@ -13,6 +13,7 @@ from minigan.checkpoints import Checkpoints
 from minigan.core.errors import MiniganError, ModelFileError, brief
 from minigan.deblur.blur import BlurSettings
 from minigan.deblur.layouts import Source
+from minigan.deblur.model import Model
 from minigan.deblur.networks import CriticSettings, GeneratorSettings
 from minigan.deblur.photographs import Split, fingerprint
 from minigan.deblur.settings import ContentSettings, TrainSettings
@@ -29,6 +30,9 @@ class Run:
     source, preset  where photographs came from and the preset that was named, for the record
     tensorboard     write event files, too
     loaders         processes that draw batches ahead
+    start           the model whose weights a new run begins with; None for random ones
+    started_from    what was named for it, for the record
+    seen_before     fingerprints of the photographs that it was trained on
     """
 
     folder: Path
@@ -42,6 +46,9 @@ class Run:
     preset: str = ""
     tensorboard: bool = False
     loaders: int = 0
+    start: Model | None = None
+    started_from: str | None = None
+    seen_before: Sequence[str] = ()
 
 
 def settings_record(run: Run) -> dict[str, Any]:
@@ -55,6 +62,8 @@ def settings_record(run: Run) -> dict[str, Any]:
         **_place(run.source),
         "preset": run.preset,
         "twin": run.twin,
+        "start": run.started_from,
+        "seen before": list(run.seen_before),
         "settings": asdict(run.settings),
         "training photographs": [p.name for p in training],
         "unseen photographs": [p.name for p in unseen],
@@ -92,6 +101,8 @@ _KINDS: dict[str, Any] = {
 }
 # What older records lack.
 _LATER_KINDS: dict[str, Any] = {
+    "start": str | None,
+    "seen before": list,
     "layout": str | None,
     "blurry": str | None,
     "sharp": str | None,
@@ -109,6 +120,8 @@ def settings_of(path: Path, record: Mapping[str, Any]) -> TrainSettings:
         for name, kind in (_KINDS | later).items():
             if not isinstance(record[name], kind):
                 raise TypeError(f"{name} is {brief(record[name])}")
+        if any(not isinstance(digest, str) for digest in record.get("seen before", [])):
+            raise TypeError("seen before holds no fingerprints")
         shlex.split(record["command"])  # raises ValueError for what is no command
         if "\0" in (record["data"] or ""):
             raise ValueError("data is no path")

@@ -62,6 +62,8 @@ def perform(
         for place in (folder, folder / CHECKPOINTS):
             remove_leftovers(place)
         if not (folder / SETTINGS).exists():
+            if run.start is not None:
+                _save_start(run, run.start)
             write_json(folder / SETTINGS, settings_record(run))
         unseen = measured_on(run.photographs)
         validation = unseen_pairs(
@@ -79,6 +81,27 @@ def perform(
         return rows
 
 
+def _save_start(run: Run, start: Model) -> None:
+    """A checkpoint of step 0 with a trained model's weights, from which the run goes on like from any.
+
+    It is there before settings.json is, so that whoever resumes the run no longer needs the model.
+    """
+    trainer = _trainer(run)
+    trainer.begin_with(start.generator)
+    record = {"settings": asdict(run.settings)}
+    Checkpoints(run.folder / CHECKPOINTS, "minigan").save(trainer.checkpoint(record))
+
+
+def _trainer(run: Run) -> Trainer:
+    return Trainer(
+        run.settings,
+        run.photographs.training,
+        device=run.device,
+        loaders=run.loaders,
+        seen_before=run.seen_before,
+    )
+
+
 def _trained(
     run: Run,
     workers: Workers,
@@ -90,8 +113,7 @@ def _trained(
     folder, settings, checkpoints = run.folder, run.settings, run.folder / CHECKPOINTS
     saved = Checkpoints(checkpoints, "minigan")
     start = saved.newest()  # first: if it is damaged, that is told at once
-    photographs = run.photographs.training
-    trainer = Trainer(settings, photographs, device=run.device, loaders=run.loaders)
+    trainer = _trainer(run)
     least_squares = fit_least_squares(trainer)
     with json_lines(folder / "times.jsonl") as times, stop_requests() as stopped:
         training = Training(
@@ -173,6 +195,7 @@ def _report(
             "test pairs": f"{len(measured_on(run.photographs)) * TESTS_EACH} {crops}",
             "pictures shown": "of each photograph, the crop whose PSNR before restoring is the median",
             "steps": str(run.settings.steps),
+            **({"began with": run.started_from} if run.started_from else {}),
             "minigan": run.version,
             **({"noticed": "; ".join(course.notices)} if course.notices else {}),
         },

@@ -58,12 +58,15 @@ class Trainer:
         pairs: Batches[tuple[Array, Array]] | None = None,
         device: str = "cpu",
         loaders: int = 0,
+        seen_before: Sequence[str] = (),
     ):
         """photographs  what is trained on, for the model's record
         pairs        batches by number (default: crops of the photographs, as the settings say)
         loaders      processes that draw batches ahead, inside `in_processes`
+        seen_before  fingerprints of what the weights that it begins with were trained on
         """
         self.loaders = loaders
+        self.seen_before = seen_before
         self.settings = settings
         self.device = device
         self.photographs = photographs
@@ -251,7 +254,18 @@ class Trainer:
     def twin(self) -> Trainer:
         """The same generator at step 0 of a training without an adversary; `load` brings it further."""
         twin = l1_twin(self.settings)
-        return Trainer(twin, self.photographs, self.pairs, self.device, self.loaders)
+        return Trainer(
+            twin, self.photographs, self.pairs, self.device, self.loaders, self.seen_before
+        )
+
+    def begin_with(self, generator: nn.Module) -> None:
+        """Take a trained generator's weights instead of random ones, before the first step.
+
+        Raises what `load_state_dict` does for one that is built otherwise.
+        """
+        for network in (self.generator, self.averaged):
+            if network is not None:
+                network.load_state_dict(generator.state_dict())
 
     def checkpoint(self, record: Mapping[str, Any] = {}) -> Checkpoint:
         """Everything that decides how training goes on, and what else shall be recorded."""
@@ -307,7 +321,7 @@ class Trainer:
             "adversarial": s.adversarial if s.first_adversarial_step < s.steps else "none",
             "adversarial weight": s.adversarial_weight,
         }
-        seen = fingerprints(self.photographs)
+        seen = sorted({*fingerprints(self.photographs), *self.seen_before})
         with fork_rng():
             generator = new_generator(s.generator)
         generator.load_state_dict((self.averaged or self.generator).state_dict())

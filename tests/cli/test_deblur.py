@@ -2,12 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
 from deblur_commands import call, refused
 from standin_cupy import install
 
+from minigan.deblur import run
+from minigan.deblur.course import Training
+from minigan.deblur.model import load_model, save_model
+from minigan.deblur.photographs import bundled_photographs, fingerprints
 from minigan.images import read_image, write_image
 
 
@@ -416,3 +423,65 @@ def test_a_photograph_of_which_all_were_trained_on_cannot_judge(trained, tmp_pat
     for p in bundled_photographs().training[:2]:
         write_image(tmp_path / f"{p.name}.png", p.pixels / np.float32(255))
     refused(call("evaluate", "--model", trained, "--data", tmp_path), "trained on")
+
+
+# ---------------------------------------------------------------------- beginning with trained weights
+
+
+def weights(folder) -> dict:
+    return load_model(folder).generator.state_dict()
+
+
+@pytest.fixture
+def one_crop_each(monkeypatch):
+    """Measuring takes little time."""
+    monkeypatch.setattr(run, "TESTS_EACH", 1)
+
+
+@pytest.mark.usefixtures("one_crop_each")
+def test_a_run_begins_with_a_trained_model_s_weights(trained, tmp_path):
+    """At a rate that moves nothing, they are those in the end; the shipped ones bring their network."""
+    options = ["--preset", "tiny", "--steps", "1", "--lr", "1e-20", "--start"]
+    for start, expected in ((trained, weights(trained)), ("shipped", weights(None))):
+        folder = tmp_path / Path(start).name
+        result = call("train", *options, start, "--out", folder)
+        assert result.exit_code == 0, result.output
+        for name, array in weights(folder).items():
+            np.testing.assert_allclose(array, expected[name], rtol=0, atol=1e-12)
+    record = json.loads((tmp_path / "run/settings.json").read_text())
+    assert record["command"].endswith(f"--start {trained.resolve()}")
+    assert str(trained.resolve()) in (tmp_path / "run/report.html").read_text()
+    assert {*load_model(None).seen} <= {*load_model(tmp_path / "shipped").seen}
+
+
+@pytest.mark.usefixtures("one_crop_each")
+def test_such_a_run_is_resumed_without_the_model(trained, tmp_path, monkeypatch):
+    model = tmp_path / "model.safetensors"
+    save_model(model, replace(load_model(trained), seen=["0" * 16]))
+    options = ["--preset", "tiny", "--steps", "5", "--start", model, "--twin"]
+    assert call("train", *options, "--out", tmp_path / "whole").exit_code == 0
+    with monkeypatch.context() as patch:  # killed at once
+        patch.setattr(Training, "go", lambda *_: 1 / 0)
+        result = call("train", *options, "--out", tmp_path / "killed")
+        assert isinstance(result.exception, ZeroDivisionError)
+    model.unlink()
+    assert "0" * 16 in load_model(tmp_path / "whole").seen
+    result = call("train", "--resume", tmp_path / "killed")
+    assert result.exit_code == 0, result.output
+    for name in ("model.safetensors", "twin.safetensors", "log.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    refused(call("train", "--resume", tmp_path / "killed", "--start", trained), "--start is ")
+    shutil.rmtree(tmp_path / "killed/checkpoints")
+    refused(call("train", "--resume", tmp_path / "killed"), "holds no checkpoint, and began with")
+
+
+def test_a_start_that_cannot_be(trained, tmp_path):
+    def start(*options):
+        return call("train", "--preset", "tiny", "--out", tmp_path / "run", "--start", *options)
+
+    refused(start(trained, "--norm", "instance"), "--norm is instance and is none in the model")
+    refused(start(tmp_path / "none"), "none")
+    everything = replace(load_model(trained), seen=fingerprints(chain(*bundled_photographs())))
+    save_model(tmp_path / "all.safetensors", everything)
+    refused(start(tmp_path / "all.safetensors"), "trained on all the photographs")
+    assert not (tmp_path / "run").exists()

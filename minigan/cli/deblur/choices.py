@@ -14,6 +14,7 @@ from minigan.cli.options import COUNT, PATH, Whole
 from minigan.core.errors import ArgumentError, SettingError
 
 if TYPE_CHECKING:
+    from minigan.deblur.model import Model
     from minigan.deblur.settings import TrainSettings
 
 
@@ -75,6 +76,21 @@ def choice_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, setting in reversed(CHOICES.items()):
         command = click.option(spelled(name), type=setting.type, help=setting.help)(command)
     return command
+
+
+def built_like(model: Model, settings: TrainSettings, chosen: Mapping[str, Any]) -> TrainSettings:
+    """The settings with the network and the task of a trained model, whose weights fit no other."""
+    settings = replace(
+        settings, generator=model.generator_settings, task=model.task, scale=model.scale
+    )
+    for name in ("norm", "up", "noise_channels"):
+        found = CHOICES[name].found(settings)
+        if chosen[name] not in (None, found):
+            raise click.UsageError(
+                f"{spelled(name)} is {chosen[name]} and is {found} in the model of --start, whose "
+                "weights fit no other network"
+            )
+    return settings
 
 
 def refused_option(name: str, error: ArgumentError) -> click.UsageError:

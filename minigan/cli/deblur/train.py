@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from minigan.cli.deblur.choices import CHOICES, choice_options, chosen_settings, spelled
+from minigan.cli.deblur.choices import (
+    CHOICES,
+    built_like,
+    choice_options,
+    chosen_settings,
+    spelled,
+)
 from minigan.cli.deblur.sources import (
     DATA,
     blur_arguments,
@@ -28,9 +34,13 @@ from minigan.core.errors import FileError
 if TYPE_CHECKING:
     from minigan.core.parallel import Workers
     from minigan.deblur.layouts import Source
+    from minigan.deblur.model import Model
     from minigan.deblur.photographs import Split
     from minigan.deblur.records import Run
     from minigan.deblur.settings import TrainSettings
+
+
+SHIPPED = Path("shipped")  # what --start calls the weights in the box
 
 
 @click.command()
@@ -56,6 +66,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Processes that draw batches ahead; of use where processors are idle.",
 )
+@click.option(
+    "--start",
+    type=PATH,
+    metavar="MODEL",
+    help="Begin with the weights of a model file or run folder, or with those in the box: shipped.",
+)
 @click.option("--resume", type=PATH, help="Go on with the interrupted run in this folder.")
 @click.option("--tensorboard", is_flag=True, help="Also write the log as event files.")
 @choice_options
@@ -71,6 +87,7 @@ def train(
     threads: int | None,
     device: str,
     loaders: int,
+    start: Path | None,
     resume: Path | None,
     tensorboard: bool,
     **chosen: Any,
@@ -98,10 +115,13 @@ def train(
         if resume is not None:
             job = _interrupted_run(resume, blur)
         else:
-            settings = chosen_settings(replace(_preset(preset), seed=seed), chosen)
+            settings, begun = replace(_preset(preset), seed=seed), _start(start)
+            if begun is not None:
+                settings = built_like(begun.model, settings, chosen)
+            settings = chosen_settings(settings, chosen)
             settings = replace(settings, blur=with_blur(settings.blur, blur))
             job = _new_run(
-                source, out, preset, settings, chosen, steps, minutes, twin, device, pool
+                source, out, preset, settings, chosen, steps, minutes, twin, device, pool, begun
             )
         job = replace(job, loaders=loaders, tensorboard=tensorboard)
         with TrainingProgress() as progress:
@@ -115,6 +135,23 @@ def train(
     click.echo(f"The report: {job.folder / 'report.html'}")
 
 
+class _Start(NamedTuple):
+    """The model whose weights a run begins with, and where it was found."""
+
+    model: Model
+    place: Path
+
+
+def _start(place: Path | None) -> _Start | None:
+    from minigan.deblur.model import load_model
+
+    if place is None:
+        return None
+    if place == SHIPPED:
+        return _Start(load_model(), place)
+    return _Start(load_model(place), place.resolve())
+
+
 def _new_run(
     source: Source,
     out: Path | None,
@@ -126,6 +163,7 @@ def _new_run(
     twin: bool,
     device: str,
     pool: Workers,
+    start: _Start | None,
 ) -> Run:
     from minigan import devices
     from minigan.deblur.content import content_loss
@@ -135,6 +173,8 @@ def _new_run(
 
     devices.available(device)
     photographs, source = _photographs(source, settings)
+    seen = [] if start is None else list(start.model.seen)
+    photographs = _unseen_by(seen, photographs)
     paired = any(p.blurry is not None for p in photographs.training)
     blurred = settings.blur != _preset(preset).blur
     if blurred and paired:
@@ -152,8 +192,18 @@ def _new_run(
         click.echo(f"{minutes:g} minutes are about {steps} steps on this machine.")
     settings = replace(settings, steps=steps or settings.steps)
     command = _command(source, preset, settings, chosen, twin, device)
-    return Run(
+    run = Run(
         folder, settings, photographs, twin, command, version("minigan"), device, source, preset
+    )
+    if start is None:
+        return run
+    place = str(start.place)
+    return replace(
+        run,
+        command=[*command, "--start", place],
+        start=start.model,
+        started_from=place,
+        seen_before=seen,
     )
 
 
@@ -174,7 +224,8 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
     source = source_of(record)
     places = {name: choice.found(settings) for name, choice in CHOICES.items()}
     places["features"] = places["features"] and Path(places["features"])
-    recorded = {**record, **asdict(source), **record["settings"], **places}
+    begun = record.get("start") and Path(record["start"])
+    recorded = {**record, "start": begun, **asdict(source), **record["settings"], **places}
     _refuse_other_options(folder, recorded)
     if with_blur(settings.blur, blur) != settings.blur:
         raise click.UsageError(
@@ -183,6 +234,8 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
     check_state(folder, settings)
     devices.available(record["device"])
     photographs, source = _photographs(source, settings)
+    seen = record.get("seen before", [])
+    photographs = _unseen_by(seen, photographs)
     found = [fingerprint(p) for p in (*photographs.training, *photographs.unseen)]
     if found != record["fingerprints"]:
         place = source if source.is_given else "the installed libraries"
@@ -193,6 +246,11 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
     # Only what nothing stands against is told of: a refusal is one sentence.
     done = Checkpoints(folder / CHECKPOINTS, "minigan").steps()
     if not done:
+        if record.get("start"):
+            raise FileError(
+                f"{folder} holds no checkpoint, and began with the weights of {record['start']}; it "
+                "needs a new run with --start"
+            )
         click.echo(f"{folder} holds no checkpoint: training begins anew.", err=True)
     elif done[-1] == settings.steps and (folder / "report.html").exists():
         click.echo(f"{folder} was complete: it is measured once more.", err=True)
@@ -214,10 +272,12 @@ def _interrupted_run(folder: Path, blur: dict[str, Any]) -> Run:
         record["device"],
         source,
         record["preset"],
+        started_from=record.get("start"),
+        seen_before=seen,
     )
 
 
-_OF_RUNS = "out", "minutes", *DATA, "preset", "steps", "seed", "twin", "device"
+_OF_RUNS = "out", "minutes", *DATA, "preset", "steps", "seed", "twin", "device", "start"
 
 
 def _refuse_other_options(folder: Path, recorded: Mapping[str, Any]) -> None:
@@ -232,7 +292,9 @@ def _refuse_other_options(folder: Path, recorded: Mapping[str, Any]) -> None:
         if name in ("out", "minutes"):
             raise click.UsageError(f"--resume and --{name} exclude each other")
         value = context.params[name]
-        if (value.resolve() if isinstance(value, Path) else value) != recorded[name]:
+        if isinstance(value, Path) and value != SHIPPED:
+            value = value.resolve()
+        if value != recorded[name]:
             raise click.UsageError(
                 f"{spelled(name)} is {value} and was {recorded[name]} in {folder}; a resumed run keeps "
                 "its settings"
@@ -272,6 +334,19 @@ def _photographs(source: Source, settings: TrainSettings) -> tuple[Split, Source
         click.echo(f"Left out, as copies of others: {', '.join(copies[:12])}{more}")
     layout = None if source.data is None else found.layout
     return split(kept, seed=settings.seed), replace(source, layout=layout)
+
+
+def _unseen_by(seen: Sequence[str], photographs: Split) -> Split:
+    """Without those to measure on that the weights of --start were trained on."""
+    from minigan.deblur.photographs import Split, fingerprints
+
+    unseen = tuple(p for p in photographs.unseen if not {*fingerprints([p])} & {*seen})
+    if not unseen:
+        raise FileError(
+            "the model of --start was trained on all the photographs that would be kept to measure on; "
+            "it needs others"
+        )
+    return Split(photographs.training, unseen)
 
 
 def _command(
