@@ -292,9 +292,8 @@ def _refuse_other_options(folder: Path, recorded: Mapping[str, Any]) -> None:
         if name in ("out", "minutes"):
             raise click.UsageError(f"--resume and --{name} exclude each other")
         value = context.params[name]
-        if isinstance(value, Path) and value != SHIPPED:
-            value = value.resolve()
-        if value != recorded[name]:
+        is_place = isinstance(value, Path) and value != SHIPPED
+        if (value.resolve() if is_place else value) != recorded[name]:
             raise click.UsageError(
                 f"{spelled(name)} is {value} and was {recorded[name]} in {folder}; a resumed run keeps "
                 "its settings"
