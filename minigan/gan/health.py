@@ -44,32 +44,25 @@ class Trouble(NamedTuple):
 Rule = Callable[[Mapping[str, Course]], Trouble | None]
 
 
-def _diverging(name: str) -> Rule:
+def _grown(name: str, times: float, kind: str, sentence: str) -> Rule:
+    """The figure is more than so many times what it was at its least."""
+
     def rule(courses: Mapping[str, Course]) -> Trouble | None:
         now, least, _ = courses[name]
-        if not now > DIVERGED * least > 0:
+        if not now > times * least > 0:
             return None
-        return Trouble(
-            f"diverging {name}",
-            f"the {name} loss has risen to {now:.3g}, {now / least:.0f} times its best: training "
-            "diverges; a lower learning rate, or less weight for the adversary, may help",
-        )
+        return Trouble(f"{kind} {name}", sentence.format(now=now, least=least, times=now / least))
 
     return rule
 
 
-def _exploding(name: str, owner: str) -> Rule:
-    def rule(courses: Mapping[str, Course]) -> Trouble | None:
-        now, least, _ = courses[name]
-        if not now > EXPLODED * least > 0:
-            return None
-        return Trouble(
-            f"exploding {name}",
-            f"the {owner}'s gradient has grown from {least:.3g} to {now:.3g}: it explodes; a lower "
-            "learning rate may help",
-        )
-
-    return rule
+_DIVERGES = (
+    "the content loss has risen to {now:.3g}, {times:.0f} times its best: training diverges; a lower "
+    "learning rate, or less weight for the adversary, may help"
+)
+_EXPLODES = (
+    "gradient has grown from {least:.3g} to {now:.3g}: it explodes; a lower learning rate may help"
+)
 
 
 def _vanishing(courses: Mapping[str, Course]) -> Trouble | None:
@@ -109,10 +102,13 @@ def _running_off(courses: Mapping[str, Course]) -> Trouble | None:
 
 # By the figure that each needs.
 RULES: tuple[tuple[str, Rule], ...] = (
-    ("content", _diverging("content")),
-    ("gradient", _exploding("gradient", "generator")),
+    ("content", _grown("content", DIVERGED, "diverging", _DIVERGES)),
+    ("gradient", _grown("gradient", EXPLODED, "exploding", f"the generator's {_EXPLODES}")),
     ("gradient", _vanishing),
-    ("critic_gradient", _exploding("critic_gradient", "discriminator")),
+    (
+        "critic_gradient",
+        _grown("critic_gradient", EXPLODED, "exploding", f"the discriminator's {_EXPLODES}"),
+    ),
     ("lead", _silent),
     ("real", _running_off),
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deblur_commands import call, refused
+from calls import call, refused
 from standin_cupy import install
 
 from minigan.deblur import run

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from deblur_commands import call, refused
+from calls import call, refused
 from made_photographs import photographs
 
 from minigan.deblur import run
@@ -165,7 +165,7 @@ def test_the_csv_the_page_and_other_commands(model, scenes, tmp_path):
     assert table.read_bytes() == before
 
 
-@pytest.mark.skipif(os.name != "posix", reason="a script of the shell")
+@pytest.mark.skipif(os.name != "posix", reason="the command is a script for /bin/sh")
 def test_a_command_that_fails_later_is_left_out(model, scenes, tmp_path):
     """What the other methods had reached by then is not lost."""
     script = tmp_path / "once"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from calls import refused
 from click.testing import CliRunner
 
 from minigan.cli.main import main
@@ -16,16 +17,6 @@ from minigan.images import read_image, write_image
 
 def call(*arguments):
     return CliRunner().invoke(main, ["gan", *map(str, arguments)])
-
-
-def refused(result, *words):
-    """Exit status 2, and nothing but one sentence with these words on standard error."""
-    assert result.exit_code == 2, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    (message,) = result.stderr.splitlines()
-    assert message.startswith("Error: ")
-    for word in words:
-        assert str(word) in message, message
 
 
 def digits_file(path, side=12):

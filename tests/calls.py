@@ -1,4 +1,4 @@
-"""Calling minigan deblur in tests, and what a call that is refused must look like."""
+"""Calling minigan deblur in tests, and what a call of any command that is refused must look like."""
 
 from click.testing import CliRunner, Result
 
