@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minigan.core.errors import MiniganError, OutputPathError
@@ -55,7 +55,7 @@ def restore_files(
     """
     done: list[Job] = []
     for (job, before), values in restored.each(_read(jobs, restored.model, fail), progress):
-        after = Levels(values.transpose(1, 2, 0), before.alpha, before.profile, before.exif)
+        after = replace(before, values=values.transpose(1, 2, 0))
         try:
             lost = _write(job, before, after, wishes)
         except MiniganError as error:

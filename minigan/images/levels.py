@@ -40,12 +40,14 @@ class Levels:
     alpha    the opacity, (H, W) of the same kind, or None
     profile  the ICC colour profile, or None
     exif     date, camera, place and so on as EXIF data, which say that the picture is upright, or None
+    dpi      pixels per inch across and down, by which a print gets its size, or None
     """
 
     values: np.ndarray
     alpha: np.ndarray | None = None
     profile: bytes | None = None
     exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
     @property
     def bit_depth(self) -> int:

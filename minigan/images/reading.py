@@ -222,10 +222,21 @@ def _decoded(source: Source, image: PillowImage) -> Levels:
             np.subtract(65535, stored, out=stored)
     values = _upright(stored, orientation)
     height, width = values.shape[:2]
-    exif = kept_exif(image, height, width)
+    exif, dpi = kept_exif(image, height, width), _dpi(image, orientation)
     if has_alpha:
-        return Levels(values[..., :-1], values[..., -1], profile, exif)
-    return Levels(values, None, profile, exif)
+        return Levels(values[..., :-1], values[..., -1], profile, exif, dpi)
+    return Levels(values, None, profile, exif, dpi)
+
+
+def _dpi(image: PillowImage, orientation: int) -> tuple[float, float] | None:
+    """Pixels per inch of the upright picture; None where the file says nothing that makes sense."""
+    try:
+        across, down = map(float, image.info["dpi"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    if not (0 < across < 1e6 and 0 < down < 1e6):  # NaN is not, either
+        return None
+    return (down, across) if orientation >= 5 else (across, down)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,11 @@ _LONG = 4  # TIFF 6.0, section 2: a number of 32 bits
 
 
 def write_tiff(
-    path: str | os.PathLike[str], levels: np.ndarray, profile: bytes | None, exif: bytes | None
+    path: str | os.PathLike[str],
+    levels: np.ndarray,
+    profile: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None = None,
 ) -> None:
     """Write uint8 or uint16 (H, W, C), C = 2 or 4 with alpha, in strips that zlib has compressed.
 
@@ -44,6 +48,8 @@ def write_tiff(
         metadata=None,
         software=False,
         iccprofile=profile,
+        resolution=dpi,
+        resolutionunit=None if dpi is None else "INCH",
         extratags=entries,
     )
     if found:

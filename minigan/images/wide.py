@@ -63,7 +63,11 @@ def read(source: Source) -> np.ndarray:
 
 
 def write_png(
-    path: str | os.PathLike[str], levels: np.ndarray, profile: bytes | None, exif: bytes | None
+    path: str | os.PathLike[str],
+    levels: np.ndarray,
+    profile: bytes | None,
+    exif: bytes | None,
+    dpi: tuple[float, float] | None = None,
 ) -> None:
     """Write uint16 (H, W, C) as PNG; OSError where that fails."""
     vips = _pyvips("write 16-bit colour")
@@ -71,6 +75,8 @@ def write_png(
     contiguous = np.ascontiguousarray(levels)
     image = vips.Image.new_from_memory(contiguous.data, width, height, channels, "ushort")
     image = image.copy(interpretation="grey16" if channels < 3 else "rgb16")
+    if dpi is not None:  # libvips counts by the millimetre
+        image = image.copy(xres=dpi[0] / 25.4, yres=dpi[1] / 25.4)
     for name, blob in (("icc-profile-data", profile), ("exif-data", exif)):
         if blob is not None:
             image.set_type(vips.GValue.blob_type, name, blob)

@@ -61,8 +61,9 @@ def write_levels(path: str | os.PathLike[str], levels: Levels) -> None:
     """Write a picture in the format that the suffix names, with all that the format can keep.
 
     Alpha is kept in PNG, TIFF and WebP, 16 bits in PNG and TIFF (of colour in PNG: with pyvips), a
-    profile and EXIF data in all but BMP; `losses` says what is not. JPEG and WebP lose a little
-    (quality 95). The file appears whole or not at all.
+    profile and EXIF data in all but BMP; `losses` says what is not. Pixels per inch are kept in all
+    but WebP, which has no place for them. JPEG and WebP lose a little (quality 95). The file appears
+    whole or not at all.
 
     Raises `OutputPathError` for an unknown suffix or a path that cannot be written.
     """
@@ -77,13 +78,14 @@ def write_levels(path: str | os.PathLike[str], levels: Levels) -> None:
     with atomic_write(path) as temporary:
         try:
             if wanted.name == "TIFF":
-                write_tiff(temporary, values, profile, exif)
+                write_tiff(temporary, values, profile, exif, levels.dpi)
             elif values.dtype == np.uint16 and values.shape[-1] > 1:
-                wide.write_png(temporary, values, profile, exif)
+                wide.write_png(temporary, values, profile, exif, levels.dpi)
             else:
                 options: dict[str, Any] = {**wanted.options}
                 options |= {} if profile is None else {"icc_profile": profile}
                 options |= {} if exif is None else {"exif": exif}
+                options |= {} if levels.dpi is None else {"dpi": levels.dpi}
                 _as_pillow(values).save(temporary, format=wanted.name, **options)
         except OutputPathError:
             raise

@@ -240,6 +240,46 @@ def test_bombs_are_refused_by_their_headers(tmp_path, monkeypatch, name):
     assert str(2 * (HEIGHT * WIDTH // 2 - 1)) in message
 
 
+class TestResolution:
+    @pytest.mark.parametrize("wide", [False, True])
+    @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.bmp"])
+    def test_pixels_per_inch_are_kept(self, tmp_path, name, wide):
+        levels = Levels(values(3, np.uint16 if wide else np.uint8), dpi=(300.0, 150.0))
+        write_levels(tmp_path / name, levels)
+        with Image.open(tmp_path / name) as image:
+            assert image.info["dpi"] == pytest.approx((300, 150), abs=0.1)
+        assert read_levels(tmp_path / name).dpi == pytest.approx((300, 150), abs=0.1)
+
+    @pytest.mark.parametrize(("orientation", "dpi"), [(1, (300, 150)), (6, (150, 300))])
+    def test_they_are_turned_with_the_picture(self, tmp_path, orientation, dpi):
+        exif = notes(orientation)
+        Image.fromarray(values(3)).save(tmp_path / "in.jpg", exif=exif, dpi=(300, 150))
+        assert read_levels(tmp_path / "in.jpg").dpi == pytest.approx(dpi)
+
+    def test_of_wide_pictures_too(self, tmp_path):
+        path = vips_file(tmp_path / "a.png", values(3, np.uint16))
+        levels = read_levels(path)
+        assert levels.bit_depth == 16
+        assert levels.dpi == pytest.approx((25.4, 25.4))  # libvips writes 1 pixel per millimetre
+
+    def test_a_format_without_them_is_written_all_the_same(self, tmp_path):
+        write_levels(tmp_path / "a.webp", Levels(values(3), dpi=(300.0, 300.0)))
+        assert read_levels(tmp_path / "a.webp").dpi is None
+
+    @pytest.mark.parametrize("dpi", [(0, 300), (300, -1), (float("nan"), 1), "many", None, (1,)])
+    def test_what_makes_no_sense_is_left_out(self, tmp_path, monkeypatch, dpi):
+        Image.fromarray(values(3)).save(tmp_path / "a.png")
+        opened = Image.open
+
+        def with_dpi(*args, **options):
+            image = opened(*args, **options)
+            image.info["dpi"] = dpi
+            return image
+
+        monkeypatch.setattr(Image, "open", with_dpi)
+        assert read_levels(tmp_path / "a.png").dpi is None
+
+
 class TestNotes:
     @pytest.mark.parametrize("wide", [False, True])
     @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif", "a.webp"])
