@@ -9,7 +9,10 @@ setup(
     package_data={
         "minigan.deblur": ["*.j2", "weights/*"],
         "minigan.devices.emulator": ["runtime/*.h", "runtime/*.cpp", "runtime/include/*.h"],
+        "minigan.explain": ["*.html", "*.css", "*.js"],
+        "minigan.gan.pages": ["*.html", "*.css", "*.js"],
         "minigan.kernels": ["*.cu", "*.cuh"],
+        "minigan.pages": ["*.css", "*.js"],
     },
     include_package_data=False,
 )

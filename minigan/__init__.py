@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from minigan import explain as explain
     from minigan import nn as nn
     from minigan import optim as optim
     from minigan.core.engine import Step as Step
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from minigan.core.errors import NoGradientError as NoGradientError
     from minigan.core.errors import NonFiniteError as NonFiniteError
     from minigan.core.errors import OutputPathError as OutputPathError
+    from minigan.core.errors import ScriptError as ScriptError
     from minigan.core.errors import SettingError as SettingError
     from minigan.core.errors import ShapeError as ShapeError
     from minigan.core.errors import VersionError as VersionError
@@ -82,6 +84,7 @@ _HOMES = {
         "NoGradientError",
         "NonFiniteError",
         "OutputPathError",
+        "ScriptError",
         "SettingError",
         "ShapeError",
         "VersionError",
@@ -94,6 +97,7 @@ _MODULES = (
     "core",
     "deblur",
     "devices",
+    "explain",
     "files",
     "gan",
     "images",

@@ -33,6 +33,13 @@ def test_the_operation_that_the_architecture_shows_is_the_real_one():
     assert shown in (ROOT / "minigan/ops/elementwise.py").read_text()
 
 
+def test_the_program_about_explaining_writes_its_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,) = programs((ROOT / "docs/explain.md").read_text())
+    exec(program, {})
+    assert "A layer" in (tmp_path / "backward.html").read_text()
+
+
 def test_the_program_for_those_who_come_from_pytorch_runs(capsys):
     (program,) = programs(FROM_PYTORCH)
     seen: dict = {}

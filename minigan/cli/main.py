@@ -84,7 +84,7 @@ def _as_sentence(error: click.UsageError) -> str:
     "minigan",
     cls=Program,
     package="minigan.cli",
-    names=("deblur", "doctor", "export", "gan", "import", "selftest"),
+    names=("deblur", "doctor", "explain", "export", "gan", "import", "selftest"),
 )
 @click.version_option(package_name="minigan")
 def main() -> None:

@@ -156,6 +156,16 @@ def _walk(
 
     The caller has set whether operations are recorded: as `create_graph` says.
     """
+    visits = _visits(starts, targets, create_graph, retain_graph)
+    return visits if mode.follower is None else mode.follower(starts, visits)
+
+
+def _visits(
+    starts: list[tuple[Node, Tensor]],
+    targets: set[Node] | None,
+    create_graph: bool,
+    retain_graph: bool,
+) -> Iterator[_Visit]:
     useful = None if targets is None else _between(starts, targets)
     pending: dict[Node, Tensor] = {}
     # Nodes whose pending gradient is a sum in a buffer that was allocated here. Nobody else has seen

@@ -12,6 +12,7 @@ MiniganError
 ├── GradientMismatchError  a gradient differs from its finite difference  (also an AssertionError)
 ├── NonFiniteError      NaN or infinity where training cannot go on
 ├── WorkerError         a process that computes shards of a batch has ended (also a RuntimeError)
+├── ScriptError         a script to be explained cannot be run, raises, or has no backward pass
 ├── CommandError        a command of the user's fails, or takes too long  (also a RuntimeError)
 ├── KernelError         a CUDA kernel does not compile, or was stopped while it ran
 ├── MissingExtraError   an optional library is not installed      (also an ImportError)
@@ -112,6 +113,10 @@ class OutputPathError(FileError):
 
 class CommandError(MiniganError, RuntimeError):
     """A command of the user's cannot be started, fails, takes too long, or gives no picture."""
+
+
+class ScriptError(MiniganError, RuntimeError):
+    """A script to be explained cannot be run, raises, or ends before the pass that was asked for."""
 
 
 def brief(value: object) -> str:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,9 @@ class _Mode(threading.local):
     shard = 0  # which shard of a batch this thread computes (minigan.core.parallel)
     # called after each operation, with it, its arguments, its keyword parameters and its result
     observer: Callable[[Op, Sequence[Any], Mapping[str, Any], Tensor], None] | None = None
+    # called as each backward pass begins, with what flows into which nodes, and with the walk from
+    # there; the pass takes the walk that it returns
+    follower: Callable[[Sequence[tuple[Node, Tensor]], Iterator[Any]], Iterator[Any]] | None = None
 
 
 mode = _Mode()

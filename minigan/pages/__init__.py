@@ -1,0 +1,1 @@
+"""Pages of one file that need nothing else: what every page of minigan's shares."""
