@@ -172,6 +172,33 @@ def _figures(report: Report) -> str:
     )
 
 
+# ---------------------------------------------------------------------- lab
+
+
+@gan.command()
+@click.option("--port", type=Whole(1024, 65535), default=8765, show_default=True)
+@click.option("--browser/--no-browser", default=True, help="Open the page.")
+def lab(port: int, browser: bool) -> None:
+    """Serve a page on which a small GAN plays, and everything about it can be changed.
+
+    Only this machine can reach it. Ctrl-C ends it.
+    """
+    import webbrowser
+
+    from minigan.gan.lab.server import LabServer
+
+    server = LabServer(port)
+    click.echo(f"The GAN lab: {server.url} (Ctrl-C ends it)")
+    if browser:
+        webbrowser.open(server.url)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("The lab has ended.")
+    finally:
+        server.server_close()
+
+
 # ---------------------------------------------------------------------- sample
 
 

@@ -1,0 +1,1 @@
+"""Pages about GANs: what happened in a run, and the lab."""
