@@ -1,0 +1,27 @@
+"""Every lesson runs from top to bottom, its assertions hold, and it draws its figure."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LESSONS = sorted((Path(__file__).parents[2] / "examples").glob("[0-9][0-9]_*.py"))
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
+def test_a_lesson_holds(lesson, tmp_path):
+    environment = {**os.environ, "MPLBACKEND": "agg"}
+    command = [sys.executable, "-W", "error", str(lesson)]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "runs/lessons" / f"{lesson.stem}.png").stat().st_size > 10_000
+
+
+def test_the_lessons_are_numbered_without_gaps_in_the_prose():
+    for lesson in LESSONS:
+        number, title = lesson.stem[:2], lesson.read_text(encoding="utf-8").splitlines()[1]
+        assert title.startswith(f"# # {number} · ")
