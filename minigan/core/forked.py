@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import count as count_from
 from itertools import islice
@@ -60,7 +61,7 @@ class Helper:
         inherited = [*(other._connection for other in others), self._connection]
         arguments = (name, answer, theirs, inherited)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with warnings.catch_warnings():
+        with _without_interrupts(), warnings.catch_warnings():
             # Python warns of locks that other threads hold at the fork. The child computes with NumPy, on
             # one thread, and takes none of the parent's.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -103,6 +104,19 @@ class Helper:
         self._connection.close()
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C waits for the end of the block; a process that is forked in it begins with it blocked.
+
+    Else one that comes before the process has said that it ignores it would end the process.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(
     name: str,
     answer: Callable[[Any], Any],
@@ -111,6 +125,7 @@ def _serve(
 ) -> None:
     """What a helper does until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     for other in inherited:
         other.close()
     while True:

@@ -109,7 +109,7 @@ def test_ctrl_c_does_not_end_a_helper():
     with drawn_ahead(Numbers(), 1) as ahead:
         ahead[0]
         (helper,) = multiprocessing.active_children()
-        os.kill(helper.pid, signal.SIGINT)
+        os.kill(helper.pid, signal.SIGINT)  # before the helper has run a line of its own, mostly
         assert [int(ahead[n][0][0, 0]) for n in range(1, 9)] == list(range(1, 9))
 
 
