@@ -84,6 +84,7 @@ def train(
     from minigan.core.parallel import workers
     from minigan.devices.cpu.memory import keep_freed_memory
     from minigan.gan import run
+    from minigan.gan.pages.course import PAGE
     from minigan.gan.train import GanSettings, check_images, seconds_per_step
     from minigan.runs import new_folder
 
@@ -112,7 +113,7 @@ def train(
             if (folder / run.GRID).exists():
                 click.echo(
                     f"Pictures: {folder / run.GRID} (what it draws now), "
-                    f"{folder / run.SAMPLES} (how it got there)"
+                    f"{folder / run.SAMPLES} (how it got there), {folder / PAGE} (moment by moment)"
                 )
 
 

@@ -18,7 +18,7 @@ from minigan.deblur.classical import LeastSquaresFilter
 from minigan.deblur.model import FILE_NAME, save_model
 from minigan.deblur.pairs import Pair
 from minigan.deblur.train import Trainer
-from minigan.gan.health import Watch
+from minigan.gan.health import Trouble, Watch
 from minigan.runs import json_lines
 
 OURS = "minigan"
@@ -84,6 +84,7 @@ class Training:
     stopped: Callable[[], bool]
     say: Callable[[str], None]
     tensorboard: Path | None = None  # the folder of event files, where there shall be some
+    at_report: Callable[[Trainer], None] = lambda trainer: None  # after a report of ours
 
     def go(self, course: Course, until: int) -> None:
         """Train up to step `until`; a line of means each `report_every` steps, and at the end."""
@@ -100,18 +101,20 @@ class Training:
                 done = trainer.steps_done
                 self.progress(course.name, done, trainer.settings.steps, course.since[-1])
                 for trouble in course.watch.look(course.since[-1]):
-                    # By the name that it has in the options.
-                    self._notice(course, log, trouble.replace("discriminator", "critic"))
+                    self._notice(course, log, trouble)
                 if done % every == 0 or done == until:
                     self._report(course, log, draw, time.perf_counter() - start)
                 if self.stopped():
                     course.save()
                     raise KeyboardInterrupt
 
-    def _notice(self, course: Course, log: Callable[[dict[str, Any]], None], text: str) -> None:
+    def _notice(
+        self, course: Course, log: Callable[[dict[str, Any]], None], trouble: Trouble
+    ) -> None:
         """Log and say what goes wrong."""
         step = course.trainer.steps_done
-        log({"step": step, "notice": text})
+        text = trouble.sentence.replace("discriminator", "critic")  # the name in the options
+        log({"step": step, "kind": trouble.kind, "notice": text})
         course.logged = course.log.stat().st_size
         course.notices.append(f"step {step}: {text}")
         self.say(f"{course.name}, {course.notices[-1]}")
@@ -136,6 +139,7 @@ class Training:
         course.save()
         if course.name == OURS:
             save_model(self.folder / FILE_NAME, trainer.model(self.least_squares))
+            self.at_report(trainer)
 
 
 def _are_reports(value: Any, *names: str) -> bool:

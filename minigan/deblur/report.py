@@ -7,8 +7,6 @@ what is computed, above all the verdict, is computed here.
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +25,7 @@ from minigan.deblur.evaluate import LEAST_SQUARES, Method, Row, usable
 from minigan.deblur.pairs import Pair
 from minigan.deblur.tasks import INPUTS
 from minigan.files import atomic_write
+from minigan.images.inline import png_address
 
 # How wide pictures are shown, in pixels of the page; each picture gets the multiple of its own
 # width that is nearest, so that all its pixels are enlarged alike.
@@ -347,7 +346,7 @@ def _enlarged(width: int, height: int, wanted: int) -> tuple[int, int]:
 
 
 def _picture_uri(picture: Array) -> str:
-    return _png_uri(np.moveaxis(np.rint(quantize(picture) * 255).astype(np.uint8), 0, -1))
+    return png_address(np.moveaxis(np.rint(quantize(picture) * 255).astype(np.uint8), 0, -1))
 
 
 def _kernel_uri(name: str, kernel: Array) -> str:
@@ -358,12 +357,4 @@ def _kernel_uri(name: str, kernel: Array) -> str:
             "(rows, columns) of finite numbers"
         )
     scaled = np.clip(kernel, 0, None) / max(float(kernel.max()), 1e-12)
-    return _png_uri(np.rint(255 * scaled).astype(np.uint8))
-
-
-def _png_uri(levels: np.ndarray) -> str:
-    """Bytes (H, W) or (H, W, 3) as a PNG file inside an address."""
-    pillow = require("PIL.Image", "deblur", "put pictures into a report")
-    stream = io.BytesIO()
-    pillow.fromarray(levels).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    return png_address(np.rint(255 * scaled).astype(np.uint8))

@@ -9,6 +9,7 @@ checkpoints/       the last two complete states of the training, and the best; a
 lock               which process works in the folder, while one does
 model.safetensors  the generator, saved at each validation
 twin.safetensors   the L1-only twin, where one was asked for
+dynamics.html      the training as a page to scrub through, made of the log and of moments/
 table.json         the table of methods
 report.html        pictures, curves and the table on one page
 """
@@ -28,6 +29,7 @@ from minigan.deblur import restore, tensorboard
 from minigan.deblur.course import OURS, Course, Progress, Training
 from minigan.deblur.evaluate import Method, Row, classical_methods, evaluate
 from minigan.deblur.model import FILE_NAME, Model, save_model
+from minigan.deblur.moments import keep_restored, write_page
 from minigan.deblur.pairs import Pair, crops_of, spread_out, typical, unseen_pairs
 from minigan.deblur.photographs import Photograph, Split
 from minigan.deblur.records import CHECKPOINTS, Run, settings_record
@@ -35,6 +37,7 @@ from minigan.deblur.report import Report, example_of, write_report
 from minigan.deblur.settings import TrainSettings
 from minigan.deblur.train import Trainer, fit_least_squares
 from minigan.files import remove_leftovers
+from minigan.gan.pages.course import FOLDER, moments
 from minigan.runs import SETTINGS, json_lines, owned, stop_requests, write_json
 
 TITLES = {
@@ -59,7 +62,7 @@ def perform(
     """
     folder, settings = run.folder, run.settings
     with owned(folder):
-        for place in (folder, folder / CHECKPOINTS):
+        for place in (folder, folder / CHECKPOINTS, folder / FOLDER):
             remove_leftovers(place)
         if not (folder / SETTINGS).exists():
             if run.start is not None:
@@ -122,6 +125,9 @@ def _trained(
         training.tensorboard = folder / tensorboard.FOLDER if run.tensorboard else None
         ours = Course(OURS, trainer, folder / "log.jsonl", saved)
         ours.go_on_from(start)
+        training.at_report = _filmed(run, validation)
+        if start is None:
+            keep_restored(run, trainer, validation)
         training.go(ours, settings.first_adversarial_step)
         # Up to here the twin's steps are the same, bit for bit; it takes its own way from now on.
         fork = Checkpoints(checkpoints, "fork", keep=1)
@@ -145,6 +151,18 @@ def _trained(
             models[name] = twin.trainer.model(least_squares)
             save_model(folder / TWIN_FILE_NAME, models[name])
     return models, ours
+
+
+def _filmed(run: Run, validation: Sequence[Pair]) -> Callable[[Trainer], None]:
+    """What is done at a report: a picture of some of them, for the page."""
+    filmed = moments(run.settings.steps, run.settings.report_every)
+
+    def keep(trainer: Trainer) -> None:
+        if trainer.steps_done in filmed:
+            keep_restored(run, trainer, validation)
+            write_page(run, TITLES[run.settings.task], validation)
+
+    return keep
 
 
 def twin_name(settings: TrainSettings) -> str:

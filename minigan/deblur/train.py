@@ -332,6 +332,14 @@ class Trainer:
 
     def validate(self, pairs: Sequence[Pair]) -> dict[str, float]:
         """Mean PSNR and SSIM of the generator's results on pairs whose sides are multiples of 4."""
+        both = [(quantize(r), p.sharp) for r, p in zip(self.results(pairs), pairs, strict=True)]
+        return {
+            "val_psnr": float(np.mean([metrics.psnr(*pair) for pair in both])),
+            "val_ssim": float(np.mean([metrics.ssim(*pair) for pair in both])),
+        }
+
+    def results(self, pairs: Sequence[Pair]) -> list[Array]:
+        """What the generator makes of the pairs' blurry pictures as it is now, each (3, H, W)."""
         network = (self.averaged or self.generator).eval()
         with no_grad():
             restored = [
@@ -339,12 +347,7 @@ class Trainer:
                 for p in pairs
             ]
         network.train()
-        results = [r.to("cpu")._array[0] for r in restored]
-        both = [(quantize(r), p.sharp) for r, p in zip(results, pairs, strict=True)]
-        return {
-            "val_psnr": float(np.mean([metrics.psnr(*pair) for pair in both])),
-            "val_ssim": float(np.mean([metrics.ssim(*pair) for pair in both])),
-        }
+        return [r.to("cpu")._array[0] for r in restored]
 
     def _noise_for(self, pair: Pair) -> Array:
         """The noise images that a generator is used with."""

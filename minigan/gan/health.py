@@ -6,6 +6,7 @@
                  discriminator that is too sure passes nothing back (Arjovsky & Bottou 2017)
     silent       the discriminator gives real and created pictures the same number
     running off  its numbers grow without end
+    collapsed    the created pictures are all alike
 
 Figures of single steps are noisy, so medians over `WINDOW` steps are compared. (What is no number ends
 the training at once; that is said where it happens.)
@@ -19,11 +20,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from minigan.core.errors import ModelFileError
+from minigan.core.tensor import Array
 
 WINDOW = 50  # steps
 PATIENCE = 3  # windows of a figure before it is judged: at the start everything moves
 DIVERGED, EXPLODED, VANISHED = 3.0, 1e3, 1e-3
 SILENT, RAN_OFF = 1e-3, 1e4
+ALIKE = 0.25
 
 
 class Course(NamedTuple):
@@ -123,8 +126,8 @@ class Watch:
     seen: dict[str, list[float]] = field(default_factory=dict)  # windows; least, greatest median
     told: list[str] = field(default_factory=list)  # the troubles that are going on
 
-    def look(self, figures: Mapping[str, float]) -> list[str]:
-        """Take note of a step; what has begun to go wrong, one sentence each, mostly none.
+    def look(self, figures: Mapping[str, float]) -> list[Trouble]:
+        """Take note of a step; what has begun to go wrong, mostly nothing.
 
         figures  by name: "content", the loss that shall fall; "gradient" and "critic_gradient", norms
                  of the generator's and the discriminator's; "real" and "fake", the mean numbers that
@@ -139,7 +142,7 @@ class Watch:
         medians = {n: statistics.median(v) for n, v in self.recent.items() if len(v) > WINDOW // 2}
         self.recent = {}
         troubles = self._troubles(medians)
-        news = [trouble.sentence for trouble in troubles if trouble.kind not in self.told]
+        news = [trouble for trouble in troubles if trouble.kind not in self.told]
         self.told = [trouble.kind for trouble in troubles]
         for name, now in medians.items():
             windows, least, greatest = self.seen.get(name, (0.0, now, now))  # all floats, as saved
@@ -179,3 +182,29 @@ def _known(figures: Mapping[str, float]) -> Iterator[tuple[str, float]]:
             yield name, figures[name]
     if "real" in figures and "fake" in figures:
         yield "lead", abs(figures["real"] - figures["fake"])
+
+
+class Variety:
+    """Notices a collapse: created pictures that differ from each other much less than real ones do."""
+
+    def __init__(self, real: Array):
+        """real  (N, C, H, W)"""
+        self._real, self._told = _spread(real), False
+
+    def look(self, created: Array) -> tuple[float, list[Trouble]]:
+        """How varied (N, C, H, W) are, with 1 for as varied as the real ones; and what is wrong."""
+        share = _spread(created) / self._real if self._real else 1.0
+        collapsed = share < ALIKE
+        news = collapsed and not self._told
+        self._told = collapsed
+        sentence = (
+            f"the created pictures differ from each other {share:.2f} times as much as real ones do: "
+            "the modes have collapsed; the loss wgan-gp or relativistic-least-squares, or another "
+            "seed, may help"
+        )
+        return share, [Trouble("collapse", sentence)] if news else []
+
+
+def _spread(pictures: Array) -> float:
+    """The standard deviation of a pixel over the pictures, in the mean over all pixels."""
+    return float(pictures.std(axis=0).mean())

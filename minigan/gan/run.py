@@ -4,6 +4,7 @@ settings.json      how the run was made, and the command that repeats it bit for
 log.jsonl          one line per report: step, losses, what D believes, norms of the gradients; and
                    one for what goes wrong
 times.jsonl        when each report came; apart, so that the log has the same bits every time
+dynamics.html      the training as a page to scrub through, made of the log and of moments/
 samples.png        the same noises at several moments of the training, one row for each moment
 grid.png           what the generator draws
 model.safetensors  the averaged generator with the settings
@@ -25,10 +26,14 @@ from typing import Any
 import numpy as np
 
 from minigan import nn, serialize
-from minigan.core.errors import MiniganError, ModelFileError, require
+from minigan.core.engine import grad
+from minigan.core.errors import MiniganError, ModelFileError, NonFiniteError, require
+from minigan.core.graph import no_grad
 from minigan.core.parallel import Workers
-from minigan.core.tensor import Array
-from minigan.gan.health import Watch
+from minigan.core.tensor import Array, Tensor
+from minigan.gan.health import Trouble, Variety, Watch
+from minigan.gan.losses import loss_named
+from minigan.gan.pages.course import keep_moment, moments, pushed, write_course
 from minigan.gan.train import (
     GanSettings,
     Players,
@@ -51,6 +56,7 @@ GRID, SAMPLES = "grid.png", "samples.png"
 
 REPORTS = 100  # lines in the log, where there are as many steps
 MOMENTS, COLUMNS = 8, 12  # rows and columns of samples.png
+MOMENT_COLUMNS = 6  # on the page
 GRID_COUNT = 100  # pictures in grid.png
 SHOWN_SIZE = 64  # small images are enlarged to about this many pixels, to be looked at
 
@@ -80,13 +86,21 @@ def perform(
     check_images(settings, run.images)
     write_json(run.folder / SETTINGS, _record(run))
     noise = draw_noise(settings, GRID_COUNT, Random(settings.seed))
-    moments, rows = _moments(settings.steps), [create(players.averaged, noise[:COLUMNS])]
+    milestones, rows = _milestones(settings.steps), [create(players.averaged, noise[:COLUMNS])]
+    filmed, variety = moments(settings.steps), Variety(run.images)
+    keep_moment(run.folder, 0, *_moment(settings, players, run.images, noise[:COLUMNS]))
 
     def keep() -> None:
         rows.append(create(players.averaged, noise[:COLUMNS]))
         write_image(run.folder / SAMPLES, sheet(np.concatenate(rows), COLUMNS))
         write_image(run.folder / GRID, sheet(create(players.averaged, noise)))
         save_generator(run.folder / FILE_NAME, settings, players.averaged)
+
+    def film(step: int) -> list[Trouble]:
+        keep_moment(run.folder, step, *_moment(settings, players, run.images, noise[:COLUMNS]))
+        share, troubles = variety.look(create(players.generator, noise))
+        log({"step": step, "variety": share})
+        return troubles
 
     every = math.ceil(settings.steps / REPORTS)
     since: list[Report] = []
@@ -99,10 +113,13 @@ def perform(
         try:
             for report in train(settings, run.images, players, workers):
                 since.append(report)
-                for trouble in watch.look(_figures(report)):
-                    log({"step": report.step, "notice": trouble})
-                    say(f"step {report.step}: {trouble}")
-                if report.step in moments:
+                troubles = watch.look(_figures(report))
+                if report.step in filmed:
+                    troubles += film(report.step)
+                for trouble in troubles:
+                    log({"step": report.step, "kind": trouble.kind, "notice": trouble.sentence})
+                    say(f"step {report.step}: {trouble.sentence}")
+                if report.step in milestones:
                     keep()
                 if report.step % every == 0 or report.step == settings.steps:
                     mean, since = mean_report(since), []
@@ -111,7 +128,12 @@ def perform(
                     yield mean
         except KeyboardInterrupt:
             keep()
+            _write_page(run)
             raise
+        except NonFiniteError:
+            _write_page(run)  # which shows how it came to this
+            raise
+    _write_page(run)
 
 
 def _figures(report: Report) -> dict[str, float]:
@@ -124,12 +146,44 @@ def _figures(report: Report) -> dict[str, float]:
     }
 
 
-def _moments(steps: int) -> set[int]:
+def _milestones(steps: int) -> set[int]:
     """When samples are drawn: at the end, at half of that, ... since most happens early."""
     return {max(1, steps >> halvings) for halvings in range(MOMENTS - 1)}
 
 
 # ---------------------------------------------------------------------- pictures
+
+
+def _moment(settings: GanSettings, players: Players, images: Array, noise: Array) -> list[Array]:
+    """What the generator makes of some noises, and below where its loss would have the pixels go."""
+    kind = loss_named(settings.loss)
+    created = create(players.generator, noise)
+    x = Tensor(created).requires_grad_()
+    with no_grad():
+        real = players.discriminator(Tensor(images[: len(noise)]))
+    loss = kind.generator(real if kind.generator_sees_real else None, players.discriminator(x))
+    (slope,) = grad(loss, x)
+    rows = zip(
+        _in_rows(_enlarged(created)), _in_rows(_enlarged(pushed(slope.numpy()))), strict=True
+    )
+    return [row for both in rows for row in both]
+
+
+def _in_rows(pictures: Array) -> list[Array]:
+    return [pictures[i : i + MOMENT_COLUMNS] for i in range(0, len(pictures), MOMENT_COLUMNS)]
+
+
+def _write_page(run: Run) -> None:
+    count = f"{len(run.images):,} pictures of {run.settings.size} x {run.settings.size} pixels"
+    write_course(
+        run.folder,
+        "A GAN that learns pictures",
+        f"{shlex.join(run.command)}; {count}",
+        "What the generator makes of the same noises, and below each where its loss would have its "
+        "pixels go, white for brighter, black for darker, grey for nowhere.",
+        {"Some of the real pictures": _enlarged(run.images[:MOMENT_COLUMNS])},
+        probabilities=True,
+    )
 
 
 def sheet(images: Array, columns: int | None = None) -> Array:

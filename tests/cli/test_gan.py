@@ -45,6 +45,7 @@ def test_training_shows_plain_lines_and_ends_with_where_the_pictures_are(trained
     (last,) = result.stdout.splitlines()
     assert str(folder / "grid.png") in last
     assert str(folder / "samples.png") in last
+    assert str(folder / "dynamics.html") in last
 
 
 def test_the_recorded_command_repeats_the_run_bit_for_bit(trained, tmp_path):
@@ -53,9 +54,10 @@ def test_the_recorded_command_repeats_the_run_bit_for_bit(trained, tmp_path):
     assert command[:3] == ["minigan", "gan", "train"]
     result = call(*command[2:], "--out", tmp_path / "again", "--threads", 1)
     assert result.exit_code == 0, result.output
-    for path in folder.iterdir():
-        if path.name != "times.jsonl":
-            assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {"dynamics.html", "moments/0000000.png"} <= names
+    for name in names - {"times.jsonl"}:
+        assert (folder / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
 
 
 def test_minutes_become_a_number_of_steps_that_is_recorded(tmp_path, monkeypatch):

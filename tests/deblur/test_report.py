@@ -542,7 +542,7 @@ class TestWriting:
         ("module", "sentence"),
         [
             ("jinja2", "jinja2 is needed to write a report"),
-            ("PIL.Image", "PIL is needed to put pictures into a report"),
+            ("PIL.Image", "PIL is needed to put pictures into a page"),
             ("matplotlib.style", "matplotlib is needed to draw the curves of a report"),
         ],
     )

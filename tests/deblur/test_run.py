@@ -61,6 +61,8 @@ def test_a_run_writes_what_it_promises_and_nothing_else(job):
         "twin.safetensors",
         "table.json",
         "report.html",
+        "dynamics.html",
+        "moments",
         "checkpoints",
     }
     assert {path.name for path in folder.iterdir()} == expected
@@ -80,7 +82,8 @@ def test_the_log_has_a_line_for_each_report_with_validation(job):
 
 def test_the_same_run_twice_has_the_same_bits_except_for_times(job):
     a, b = job("a")[0], job("b")[0]
-    for name in ("log.jsonl", "model.safetensors", "settings.json", "table.json"):
+    same = "log.jsonl", "model.safetensors", "settings.json", "table.json", "dynamics.html"
+    for name in same:
         assert (a / name).read_bytes() == (b / name).read_bytes(), name
 
 

@@ -1,14 +1,19 @@
 """The page of a film, in a browser."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from browsing import browser_page, needs_browser, until
 
+from minigan.gan.health import Variety
+from minigan.gan.pages.course import keep_moment, moments, pushed, write_course
 from minigan.gan.pages.dynamics import columns, write_film
 from minigan.gan.toys.film import Notice, filmed
 from minigan.gan.toys.game import ToyGame, ToySettings
 from minigan.gan.toys.mixtures import ring
+from minigan.images import read_image
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +55,74 @@ def test_figures_of_many_steps_are_means_of_neighbours():
     found = columns([{"step": i + 1, "loss": float(i)} for i in range(10)], most=5)
     assert found == {"step": [2, 4, 6, 8, 10], "loss": [0.5, 2.5, 4.5, 6.5, 8.5]}
     assert columns([]) == {"step": []}
+
+
+# ---------------------------------------------------------------------- a training on pictures
+
+
+def test_moments_are_some_of_the_reports_and_the_last_step():
+    assert moments(6) == {1, 2, 3, 4, 5, 6}
+    assert moments(50, every=20) == {20, 40, 50}
+    some = moments(4000, every=100)
+    assert max(some) == 4000
+    assert all(step % 100 == 0 for step in some)
+    assert 12 <= len(some) <= 48
+    assert len(moments(300_001, every=100)) < 48
+
+
+def test_a_push_is_against_the_slope_and_grey_where_there_is_none():
+    slope = np.array([[[[4.0, -2.0, 0.0]]]], np.float32)
+    np.testing.assert_allclose(pushed(slope), [[[[0.0, 0.75, 0.5]]]])
+    assert (pushed(0 * slope) == 0.5).all()
+
+
+@needs_browser
+def test_the_page_of_a_folder_shows_its_pictures_figures_and_notices(tmp_path):
+    black, white = np.zeros((2, 1, 8, 8), np.float32), np.ones((2, 1, 8, 8), np.float32)
+    for step, picture in ((0, black), (10, white), (20, black)):
+        keep_moment(tmp_path, step, picture, white)
+    lines = [
+        {"step": 10, "critic": 0.25, "gradient": 3.0},
+        {"step": 10, "variety": 0.5},
+        {"step": 15, "kind": "vanishing", "notice": "nothing comes back"},
+        {"step": 20, "critic": 0.125, "gradient": 2.0},
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    names = {"critic": "d_loss", "gradient": "g_gradient"}
+    write_course(tmp_path, "T", "about", "two <rows>", {"the real": white}, names)
+    with browser_page() as page:
+        page.goto((tmp_path / "dynamics.html").as_uri())
+        assert "two <rows>" in page.locator("#shown").inner_text()
+        assert page.locator("#shown img").count() == 2
+        assert page.locator("#notices li.later").count() == 1
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#where").inner_text() == "step 10"
+        assert page.locator('[data-figure="D\'s loss"] b').inner_text() == "0.25"
+        assert page.locator('[data-figure="variety"] b').inner_text() == "0.5"
+        shown = page.evaluate(
+            "(() => { const i = byId('picture'), c = document.createElement('canvas');"
+            "c.width = i.naturalWidth; c.height = i.naturalHeight;"
+            "const x = c.getContext('2d'); x.drawImage(i, 0, 0);"
+            "return [c.width, c.height, x.getImageData(5, 5, 1, 1).data[0]]; })()"
+        )
+        height, width = read_image(tmp_path / "moments/0000010.png").shape[1:]
+        assert shown == [width, height, 255]
+        page.keyboard.press("End")
+        assert page.locator("#notices li.later").count() == 0
+        assert page.locator("[data-kind='vanishing']").count() == 1
+
+
+def test_pictures_that_are_all_alike_are_noticed_once_until_it_is_over():
+    rng = np.random.default_rng(0)
+    real = rng.random((50, 1, 4, 4))
+    variety = Variety(real)
+    assert variety.look(real) == (1.0, [])
+    alike = 0.5 + 0.1 * (real - 0.5)
+    share, troubles = variety.look(alike)
+    assert share == pytest.approx(0.1)
+    assert [trouble.kind for trouble in troubles] == ["collapse"]
+    assert "0.10 times" in troubles[0].sentence
+    assert variety.look(alike)[1] == []
+    assert variety.look(real)[1] == []
+    assert len(variety.look(alike)[1]) == 1
+    assert Variety(np.ones((3, 1, 4, 4))).look(real) == (1.0, [])

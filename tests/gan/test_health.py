@@ -17,7 +17,7 @@ def told(figures, steps=WINDOW * (PATIENCE + 5), watch=None):
     for step in range(1, steps + 1):
         noise = rng.lognormal(0, 0.3)
         noisy = {n: v * noise for n, v in figures(step).items()}
-        news += [(step, sentence) for sentence in watch.look(noisy)]
+        news += [(step, sentence) for _, sentence in watch.look(noisy)]
     return news
 
 

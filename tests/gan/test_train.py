@@ -311,7 +311,7 @@ def performed(folder, settings=TINY, threads=1):
         return list(run.perform(job, pool))
 
 
-def test_a_run_writes_its_six_files(tmp_path):
+def test_a_run_writes_what_it_promises(tmp_path):
     reports = performed(tmp_path / "new" / "run")
     folder = tmp_path / "new" / "run"
     names = {
@@ -319,10 +319,14 @@ def test_a_run_writes_its_six_files(tmp_path):
         "log.jsonl",
         "times.jsonl",
         *("model.safetensors", "samples.png", "grid.png"),
+        *("moments", "dynamics.html"),
     }
     assert {path.name for path in folder.iterdir()} == names
-    lines = (folder / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [asdict(report) for report in reports]
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line for line in lines if "g_loss" in line] == [asdict(report) for report in reports]
+    varied = [line for line in lines if "variety" in line]
+    assert [line["step"] for line in varied] == [1, 2, 3, 4, 5, 6]
+    assert all(line["variety"] > 0 for line in varied)
     assert settings_from(json.loads((folder / "settings.json").read_text())["settings"]) == TINY
     assert read_image(folder / "grid.png").shape == (1, 662, 662)
     # A row before the first step, and after steps 1, 3 and 6 (6 halved, and halved again).
@@ -333,7 +337,7 @@ def test_the_same_seed_gives_the_same_files_except_for_the_times(tmp_path):
     for name, threads in (("a", 1), ("b", 2)):
         performed(tmp_path / name, threads=threads)
     for path in (tmp_path / "a").iterdir():
-        if path.name != "times.jsonl":
+        if path.is_file() and path.name != "times.jsonl":
             assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name
 
 
@@ -354,6 +358,7 @@ def test_no_pictures_and_no_model_are_left_half_written_when_training_fails(tmp_
         "settings.json",
         "log.jsonl",
         "times.jsonl",
+        *("moments", "dynamics.html"),
     }
 
 

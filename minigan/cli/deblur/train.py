@@ -103,6 +103,7 @@ def train(
     from minigan.deblur import run
     from minigan.deblur.report import verdict
     from minigan.deblur.tensorboard import FOLDER, check_installed
+    from minigan.gan.pages.course import PAGE
     from minigan.devices.cpu.memory import keep_freed_memory
 
     if steps is not None and minutes is not None:
@@ -132,6 +133,7 @@ def train(
                 raise
     print_table(rows)
     click.echo(verdict(rows, run.OURS))
+    click.echo(f"The training, moment by moment: {job.folder / PAGE}")
     click.echo(f"The report: {job.folder / 'report.html'}")
 
 

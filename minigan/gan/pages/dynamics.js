@@ -9,6 +9,7 @@ const CHARTS = [
   { title: "Losses", keys: [["d_loss", "D"], ["g_loss", "G"]] },
   { title: "What D says", keys: [["d_real", "of real"], ["d_fake", "of created"]], options: data.probabilities ? { low: 0, high: 1 } : {} },
   { title: "Norm of the gradient", keys: [["d_gradient", "D"], ["g_gradient", "G"]], options: { log: true } },
+  { title: "Variety of what is created, 1 for that of the real", keys: [["variety", ""]] },
   { title: "Content loss", keys: [["content", "G"]] },
   { title: "Validation PSNR in dB", keys: [["validation", ""]] },
 ];
@@ -70,7 +71,8 @@ let plane = null;
 function makeMoment() {
   const holder = byId("shown");
   if (data.kind === "pictures") {
-    holder.append(make("img", { id: "picture", alt: "What the generator makes" }));
+    holder.append(...pictured({ id: "picture", alt: "What the generator makes" }, data.caption));
+    for (const { picture, caption } of data.references) holder.append(...pictured({ src: picture, alt: caption }, caption));
     return;
   }
   const canvas = make("canvas", { id: "plane", role: "img", "aria-label": "The plane" });
@@ -83,6 +85,10 @@ function makeMoment() {
     make("div", { class: "legend" }, make("span", { class: "real" }, "■ real"), make("span", { class: "created" }, "■ created"), switches),
     make("p", { class: "note" }, "Blue: D says real; orange: D says created. Arrows: where the generator's loss would move its points."),
   );
+}
+
+function pictured(attributes, caption) {
+  return [make("img", { class: "picture", ...attributes }), make("p", { class: "note" }, caption)];
 }
 
 function show() {
@@ -104,11 +110,11 @@ function floatsOf(entry) {
 function figuresAt(frame) {
   const parts = [];
   if (frame.modes !== undefined) parts.push(["modes", `${frame.modes} of ${data.modes}`], ["good points", `${Math.round(100 * frame.good)} %`]);
-  const k = figures.step.findIndex((step) => step >= frame.step);
-  const names = { d_loss: "D's loss", g_loss: "G's loss", d_real: "D of real", d_fake: "D of created", d_gradient: "|gradient| of D", g_gradient: "|gradient| of G", content: "content loss" };
+  const since = figures.step.findIndex((step) => step >= frame.step);
+  const names = { d_loss: "D's loss", g_loss: "G's loss", d_real: "D of real", d_fake: "D of created", d_gradient: "|gradient| of D", g_gradient: "|gradient| of G", content: "content loss", variety: "variety", validation: "validation PSNR" };
   for (const [key, name] of Object.entries(names)) {
-    const value = figures[key]?.[k];
-    if (frame.step > 0 && value !== undefined && value !== null) parts.push([name, shown(value)]);
+    const value = figures[key]?.slice(since).find((v) => v !== null);
+    if (frame.step > 0 && since >= 0 && value !== undefined) parts.push([name, shown(value)]);
   }
   return parts.map(([name, value]) => make("span", { "data-figure": name }, `${name} `, make("b", {}, value)));
 }

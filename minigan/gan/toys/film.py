@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from minigan.core.tensor import Array
-from minigan.gan.health import Watch
+from minigan.gan.health import Trouble, Watch
 from minigan.gan.toys.game import ToyGame, ToyReport
 from minigan.gan.toys.mixtures import Coverage, Mixture, coverage, nearest
 
@@ -90,7 +90,7 @@ def filmed(game: ToyGame, mixture: Mixture, steps: int, every: int) -> Film:
     return film
 
 
-def troubles(watch: Watch, report: ToyReport) -> Iterator[tuple[str, str]]:
+def troubles(watch: Watch, report: ToyReport) -> list[Trouble]:
     """What the watch over gradients and beliefs says of a step."""
     figures = asdict(report)
     named = {
@@ -99,8 +99,7 @@ def troubles(watch: Watch, report: ToyReport) -> Iterator[tuple[str, str]]:
         "real": figures["d_real"],
         "fake": figures["d_fake"],
     }
-    for sentence in watch.look(named):
-        yield watch.told[-1], sentence
+    return watch.look(named)
 
 
 class Favourites:

@@ -40,10 +40,14 @@ class ToySettings:
     lr, d_lr        rates of Adam, for the generator and the discriminator; two different ones are the
                     "two time scales" of Heusel et al. 2017
     betas           of Adam
+    penalty         weight of the gradient penalty, for losses that have one (Gulrajani et al. 2017: 10
+                    for pictures, 0.1 in the plane)
     r1              weight of R1, gamma / 2 E|dD/dx|^2 at real points (Mescheder et al. 2018, eq. 9)
     pack            points that the discriminator sees at a time (Lin et al. 2018, PacGAN)
     unroll, unroll_lr  steps of the discriminator that the generator looks ahead, and their rate (Metz
                     et al. 2017, in which they are gradient descent)
+    decay           the step at which both rates have fallen to 0, straight down from half of it; with 0
+                    they stay as they are
     latent          numbers of noise; width, depth: of the hidden layers of both players
     """
 
@@ -53,10 +57,12 @@ class ToySettings:
     lr: float = 1e-3
     d_lr: float = 1e-3
     betas: tuple[float, float] = (0.5, 0.999)
+    penalty: float = 10.0
     r1: float = 0.0
     pack: int = 1
     unroll: int = 0
     unroll_lr: float = 0.1
+    decay: int = 0
     batch: int = 128
     latent: int = 8
     width: int = 64
@@ -70,6 +76,7 @@ class ToySettings:
             ("d_steps", 1),
             ("pack", 1),
             ("unroll", 0),
+            ("decay", 0),
             ("batch", 1),
             ("latent", 1),
         ):
@@ -78,7 +85,9 @@ class ToySettings:
         for name in ("lr", "d_lr", "unroll_lr"):
             value = getattr(self, name)
             _check(name, value, 0 < value < math.inf, "a positive number")
-        _check("r1", self.r1, 0 <= self.r1 < math.inf, "a number of at least 0")
+        for name in ("penalty", "r1"):
+            value = getattr(self, name)
+            _check(name, value, 0 <= value < math.inf, "a number of at least 0")
         _check("batch", self.batch, self.batch % self.pack == 0, f"a multiple of pack, {self.pack}")
 
 
@@ -149,11 +158,13 @@ class ToyGame:
     def change(self, settings: ToySettings) -> None:
         """Go on with other settings; the players stay as they are, their optimisers begin anew."""
         self.settings = settings
+        self._adams: list[tuple[optim.Adam, float]] = []  # each with the rate that it began with
         self._g_optimizer = self._optimizer(self.generator, settings.lr)
         self._d_optimizer = self._optimizer(self.discriminator, settings.d_lr)
 
     def _optimizer(self, player: Perceptron, lr: float) -> Any:
         adam = optim.Adam(player.parameters(), lr, self.settings.betas)
+        self._adams.append((adam, lr))
         wrap = {"extragradient": optim.Extragradient, "optimistic": optim.Optimistic}
         return wrap.get(self.settings.way, lambda inner: inner)(adam)
 
@@ -161,6 +172,10 @@ class ToyGame:
 
     def step(self) -> ToyReport:
         """One step of the generator, with what goes before it."""
+        end = self.settings.decay
+        factor = optim.linear_decay(end // 2, end)(self.steps) if end else 1.0
+        for adam, lr in self._adams:
+            adam.lr = lr * factor
         if self.settings.way == "alternating":
             for _ in range(self.settings.d_steps):
                 self.d_step()
@@ -227,7 +242,7 @@ class ToyGame:
         if kind.penalty:
             alpha = Tensor(self._random.uniform((self.settings.batch // self.settings.pack,)))
             x, y = self._packed(real), self._packed(fake)
-            loss = loss + kind.penalty * gradient_penalty(self.discriminator, x, y, alpha)
+            loss = loss + self.settings.penalty * gradient_penalty(self.discriminator, x, y, alpha)
         if self.settings.r1:
             loss = loss + 0.5 * self.settings.r1 * self._squared_slope(self._packed(real))
         return loss
@@ -235,7 +250,12 @@ class ToyGame:
     def _d_loss_on(
         self, real: Tensor, fake: Tensor, weights: Sequence[Tensor] | None = None
     ) -> Tensor:
-        said = [self.discriminator(self._packed(x), weights) for x in (real, fake)]
+        both = ops.concatenate(
+            self._packed(real), self._packed(fake)
+        )  # one pass is faster than two
+        count = both.shape[0] // 2
+        both_said = self.discriminator(both, weights)
+        said = [both_said[:count], both_said[count:]]
         if weights is None:
             beliefs = [float(discriminator_probability(x.detach()).mean()) for x in said]
             self._figures |= dict(zip(("d_real", "d_fake"), beliefs, strict=True))
