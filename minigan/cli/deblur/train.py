@@ -103,8 +103,8 @@ def train(
     from minigan.deblur import run
     from minigan.deblur.report import verdict
     from minigan.deblur.tensorboard import FOLDER, check_installed
-    from minigan.gan.pages.course import PAGE
     from minigan.devices.cpu.memory import keep_freed_memory
+    from minigan.gan.pages.course import PAGE
 
     if steps is not None and minutes is not None:
         raise click.UsageError("--steps and --minutes exclude each other")
