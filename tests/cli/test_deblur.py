@@ -18,6 +18,14 @@ from minigan.deblur.photographs import bundled_photographs, fingerprints
 from minigan.images import read_image, write_image
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_tests():
+    """What runs measure is looked at elsewhere; here one crop of each photograph will do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "TESTS_EACH", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run of the smallest preset, for all tests that need a model."""

@@ -260,7 +260,7 @@ def test_a_discriminator_that_is_too_sure_is_told_of(tmp_path, monkeypatch):
 
     strong = replace(train.GanSettings(), d_lr=4e-3, d_warmup=0)
     monkeypatch.setattr(train, "GanSettings", lambda **given: replace(strong, **given))
-    options = ["--loss", "zero-sum", "--d-steps", "3", "--steps", "400", "--batch", "16"]
+    options = ["--loss", "zero-sum", "--d-steps", "3", "--steps", "300", "--batch", "8"]
     result = CliRunner().invoke(main, ["gan", "train", *options, "--out", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output
     assert "the generator's gradient has shrunk" in result.stderr

@@ -151,8 +151,8 @@ SAME = ("log.jsonl", "twin-log.jsonl", "model.safetensors", "twin.safetensors", 
 @pytest.mark.parametrize(
     ("how", "at"),
     [
-        *(("killed", at) for at in ([1], [3], [4], [8], [1, 2, 3, 4, 5])),
-        *(("stopped", at) for at in ([1], [3], [6], [8], [2, 2, 2])),
+        *(("killed", at) for at in ([3], [8], [1, 2, 4])),
+        *(("stopped", at) for at in ([1], [6], [2, 2])),
     ],
 )
 def test_an_interrupted_run_goes_on_and_ends_with_the_same_bits(job, monkeypatch, how, at):
