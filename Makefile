@@ -1,8 +1,9 @@
 # Two commands for a fresh machine with Python 3.11+ and make:
 #   make demo   train the deblurring GAN on bundled photographs and write a report
 #   make test   run the whole suite
-# and two for those who change the code:
+# and three for those who change the code:
 #   make check  style and types
+#   make docs   the documentation as a site, in docs/_build/html; it runs the lessons
 #   make weights  train the weights that are shipped
 # All make a virtual environment in .venv and install into it.
 
@@ -12,7 +13,7 @@ BIN = $(VENV)/bin
 DEMO ?= runs/demo-$(shell date +%Y%m%d-%H%M%S)
 MINUTES ?= 6
 
-.PHONY: demo test check weights clean
+.PHONY: demo test check docs weights clean
 
 demo: $(VENV)/deblur-installed
 	$(BIN)/minigan deblur train --preset small --minutes $(MINUTES) --seed 0 --out $(DEMO)
@@ -25,6 +26,11 @@ check: $(VENV)/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Lessons that have not changed keep the output that they had.
+docs: $(VENV)/dev-installed
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+	@echo "Open docs/_build/html/index.html in a browser."
 
 # The weights in the box, trained anew: some half an hour on two cores.
 weights: $(VENV)/deblur-installed

@@ -40,6 +40,13 @@ def test_the_program_about_explaining_writes_its_page(tmp_path, monkeypatch):
     assert "A layer" in (tmp_path / "backward.html").read_text()
 
 
+def test_the_program_about_films_writes_its_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (program,) = programs((ROOT / "docs/lab.md").read_text())
+    exec(program, {})
+    assert "The ring of eight" in (tmp_path / "ring.html").read_text()
+
+
 def test_the_program_for_those_who_come_from_pytorch_runs(capsys):
     (program,) = programs(FROM_PYTORCH)
     seen: dict = {}

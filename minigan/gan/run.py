@@ -85,23 +85,9 @@ def perform(
     settings, players = run.settings, Players(run.settings)
     check_images(settings, run.images)
     write_json(run.folder / SETTINGS, _record(run))
-    noise = draw_noise(settings, GRID_COUNT, Random(settings.seed))
-    milestones, rows = _milestones(settings.steps), [create(players.averaged, noise[:COLUMNS])]
-    filmed, variety = moments(settings.steps), Variety(run.images)
-    keep_moment(run.folder, 0, *_moment(settings, players, run.images, noise[:COLUMNS]))
-
-    def keep() -> None:
-        rows.append(create(players.averaged, noise[:COLUMNS]))
-        write_image(run.folder / SAMPLES, sheet(np.concatenate(rows), COLUMNS))
-        write_image(run.folder / GRID, sheet(create(players.averaged, noise)))
-        save_generator(run.folder / FILE_NAME, settings, players.averaged)
-
-    def film(step: int) -> list[Trouble]:
-        keep_moment(run.folder, step, *_moment(settings, players, run.images, noise[:COLUMNS]))
-        share, troubles = variety.look(create(players.generator, noise))
-        log({"step": step, "variety": share})
-        return troubles
-
+    pictures = _Pictures(run, players)
+    pictures.film(0)
+    milestones, filmed = _milestones(settings.steps), moments(settings.steps)
     every = math.ceil(settings.steps / REPORTS)
     since: list[Report] = []
     watch = Watch()
@@ -115,19 +101,21 @@ def perform(
                 since.append(report)
                 troubles = watch.look(_figures(report))
                 if report.step in filmed:
-                    troubles += film(report.step)
+                    variety, news = pictures.film(report.step)
+                    log({"step": report.step, "variety": variety})
+                    troubles += news
                 for trouble in troubles:
                     log({"step": report.step, "kind": trouble.kind, "notice": trouble.sentence})
                     say(f"step {report.step}: {trouble.sentence}")
                 if report.step in milestones:
-                    keep()
+                    pictures.keep()
                 if report.step % every == 0 or report.step == settings.steps:
                     mean, since = mean_report(since), []
                     log(asdict(mean))
                     times({"step": report.step, "seconds": time.perf_counter() - start})
                     yield mean
         except KeyboardInterrupt:
-            keep()
+            pictures.keep()
             _write_page(run)
             raise
         except NonFiniteError:
@@ -154,19 +142,41 @@ def _milestones(steps: int) -> set[int]:
 # ---------------------------------------------------------------------- pictures
 
 
-def _moment(settings: GanSettings, players: Players, images: Array, noise: Array) -> list[Array]:
-    """What the generator makes of some noises, and below where its loss would have the pixels go."""
-    kind = loss_named(settings.loss)
-    created = create(players.generator, noise)
-    x = Tensor(created).requires_grad_()
-    with no_grad():
-        real = players.discriminator(Tensor(images[: len(noise)]))
-    loss = kind.generator(real if kind.generator_sees_real else None, players.discriminator(x))
-    (slope,) = grad(loss, x)
-    rows = zip(
-        _in_rows(_enlarged(created)), _in_rows(_enlarged(pushed(slope.numpy()))), strict=True
-    )
-    return [row for both in rows for row in both]
+class _Pictures:
+    """What a run draws of its players on the way, always of the same noises."""
+
+    def __init__(self, run: Run, players: Players):
+        self._run, self._players = run, players
+        self._noise = draw_noise(run.settings, GRID_COUNT, Random(run.settings.seed))
+        self._rows = [create(players.averaged, self._noise[:COLUMNS])]
+        self._variety = Variety(run.images)
+
+    def keep(self) -> None:
+        """Write both sheets and the model as they are by now."""
+        folder, averaged = self._run.folder, self._players.averaged
+        self._rows.append(create(averaged, self._noise[:COLUMNS]))
+        write_image(folder / SAMPLES, sheet(np.concatenate(self._rows), COLUMNS))
+        write_image(folder / GRID, sheet(create(averaged, self._noise)))
+        save_generator(folder / FILE_NAME, self._run.settings, averaged)
+
+    def film(self, step: int) -> tuple[float, list[Trouble]]:
+        """Write a moment for the page; how varied the pictures are, and what is wrong with that."""
+        created = create(self._players.generator, self._noise)
+        shown = created[:COLUMNS]
+        rows = map(_in_rows, (_enlarged(shown), _enlarged(pushed(self._slope(shown)))))
+        keep_moment(
+            self._run.folder, step, *(row for both in zip(*rows, strict=True) for row in both)
+        )
+        return self._variety.look(created)
+
+    def _slope(self, created: Array) -> Array:
+        """Of the generator's loss by the pixels that it made."""
+        kind, D = loss_named(self._run.settings.loss), self._players.discriminator
+        x = Tensor(created).requires_grad_()
+        with no_grad():
+            real = D(Tensor(self._run.images[: len(created)]))
+        (slope,) = grad(kind.generator(real if kind.generator_sees_real else None, D(x)), x)
+        return slope.numpy()
 
 
 def _in_rows(pictures: Array) -> list[Array]:

@@ -12,7 +12,7 @@ import gan_modes
 
 
 def line(method, seed, modes, good):
-    settings = gan_modes.asdict(gan_modes.replace(gan_modes.METHODS[method], seed=seed))
+    settings = gan_modes.asdict(gan_modes.settings_of((method, "ring", seed)))
     found = {"method": method, "target": "ring", "seed": seed, "modes": modes, "good": good}
     return {**found, "seconds": 1.0, "settings": json.loads(json.dumps(settings))}
 
@@ -32,6 +32,7 @@ def test_games_are_played_once_and_again_when_their_settings_change():
     assert waiting == [("plain", "ring", 1)]
     lines[0]["settings"]["lr"] = 123.0
     assert len(gan_modes.open_games(lines, ["plain"], ["ring"], seeds=2)) == 2
+    assert gan_modes.of_today(lines) == []
 
 
 def test_a_line_that_was_cut_short_is_left_out(tmp_path):

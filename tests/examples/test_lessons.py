@@ -10,9 +10,19 @@ import pytest
 LESSONS = sorted((Path(__file__).parents[2] / "examples").glob("[0-9][0-9]_*.py"))
 
 
-@pytest.mark.parametrize("lesson", LESSONS, ids=[path.stem for path in LESSONS])
+LONG = ("13", "16", "17")  # over half a minute
+
+
+@pytest.mark.parametrize(
+    "lesson",
+    [
+        pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * path.stem.startswith(LONG))
+        for path in LESSONS
+    ],
+)
 def test_a_lesson_holds(lesson, tmp_path):
-    environment = {**os.environ, "MPLBACKEND": "agg"}
+    # Tests run beside each other, and threads that wait for each other's processors take minutes.
+    environment = {**os.environ, "MPLBACKEND": "agg", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", str(lesson)]
     result = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300

@@ -21,7 +21,14 @@ from minigan.pages.page import number
 HISTORY = 600  # reports that the charts show
 DRAWN = 4000  # points of a drawing, at most
 BLUR = 0.02  # around drawn points, so that they are a distribution
-_NEW_PLAYERS = {"pack", "latent", "width", "depth", "seed"}  # settings that the networks depend on
+_NEW_PLAYERS = {
+    "pack",
+    "latent",
+    "width",
+    "depth",
+    "d_width",
+    "seed",
+}  # settings that the networks depend on
 _CHANGEABLE = {
     "loss", "way", "lr", "d_lr", "d_steps", "r1", "pack", "unroll", "batch", "seed"
 }  # fmt: skip

@@ -48,7 +48,9 @@ class ToySettings:
                     et al. 2017, in which they are gradient descent)
     decay           the step at which both rates have fallen to 0, straight down from half of it; with 0
                     they stay as they are
-    latent          numbers of noise; width, depth: of the hidden layers of both players
+    latent          numbers of noise
+    width, depth    of the hidden layers of both players
+    d_width         of the discriminator's hidden layers, where it is not 0
     """
 
     loss: str = "non-saturating"
@@ -67,6 +69,7 @@ class ToySettings:
     latent: int = 8
     width: int = 64
     depth: int = 2
+    d_width: int = 0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +80,7 @@ class ToySettings:
             ("pack", 1),
             ("unroll", 0),
             ("decay", 0),
+            ("d_width", 0),
             ("batch", 1),
             ("latent", 1),
         ):
@@ -146,9 +150,10 @@ class ToyGame:
         weights, noise = (
             Random(int(word)) for word in np.random.SeedSequence(settings.seed).generate_state(2)
         )
-        hidden = [settings.width] * settings.depth
-        self.generator = Perceptron([settings.latent, *hidden, 2], weights)
-        self.discriminator = Perceptron([2 * settings.pack, *hidden, 1], weights)
+        g_hidden = [settings.width] * settings.depth
+        d_hidden = [settings.d_width or settings.width] * settings.depth
+        self.generator = Perceptron([settings.latent, *g_hidden, 2], weights)
+        self.discriminator = Perceptron([2 * settings.pack, *d_hidden, 1], weights)
         self.sampler = sampler
         self.steps = 0
         self._random = noise
