@@ -43,6 +43,7 @@ nb_execution_mode = "cache"  # a lesson runs again when it changes
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+highlight_language = "none"  # commands; programs name their language
 copybutton_exclude = ".linenos, .gp, .go"
 
 LINK_OUT = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])+)\]\((?:\.\./)+([\w./-]+)(#[\w-]+)?\)")

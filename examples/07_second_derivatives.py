@@ -55,7 +55,8 @@ assert np.allclose(Hv, by_hand, rtol=1e-10)
 # ## The gradient penalty
 #
 # WGAN's critic (Arjovsky et al. 2017) tells real from created by a number, and must not be steep: its
-# slope with respect to the **picture** should have the length 1. Gulrajani et al. 2017 add a penalty for it,
+# slope with respect to the **picture** should have the length 1. Gulrajani et al. 2017 add a penalty
+# for it,
 #
 #     mean over samples of (|dD/dx| - 1)^2 ,
 #
