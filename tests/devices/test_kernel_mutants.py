@@ -1,4 +1,4 @@
-"""A dozen small faults planted in the kernels are noticed; tests/kernel_mutants.py plants the rest."""
+"""Eight small faults planted in the kernels are noticed; tests/kernel_mutants.py plants the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import kernel_mutants
 import pytest
 from kernel_mutants import RESULTS, Mutant, drawn, is_caught, mutants_of, why_equivalent
 
-DRAWN = drawn(12, seed=1)
+DRAWN = drawn(8, seed=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
