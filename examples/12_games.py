@@ -19,6 +19,8 @@ import numpy as np
 
 import minigan as mg
 from minigan import optim
+from minigan.gan.pages.dynamics import write_trajectory
+from minigan.gan.toys.trajectory import Trajectory
 
 
 def start(x, y):
@@ -259,3 +261,27 @@ figure.tight_layout()
 out = Path("runs/lessons")
 out.mkdir(parents=True, exist_ok=True)
 figure.savefig(out / "12_games.png", dpi=120)
+
+# %% [markdown]
+# Three of these as pages to scrub through, in `runs/lessons`: the players, the field that pushes them,
+# and a mark where minigan noticed that they go round or outwards.
+
+
+# %%
+def dirac_push(theta, psi):
+    """Where gradient descent of both pushes without a penalty, as numbers."""
+    pushes = movement(*start(theta, psi), gamma=0.0)
+    return pushes[0].item(), pushes[1].item()
+
+
+games = {
+    "f = x y, at the same time": Trajectory(play(simultaneous, 0.1, 120), lambda x, y: (-y, x)),
+    "f = x y, in turns": Trajectory(play(alternating, 0.1, 120), lambda x, y: (-y, x)),
+    "Dirac-GAN, no penalty": Trajectory(rounds[0.0], dirac_push, names=("θ", "ψ")),
+}
+for k, (name, trajectory) in enumerate(games.items(), 1):
+    write_trajectory(trajectory, out / f"12_game_{k}.html", name)
+    for notice in trajectory.notices():
+        print(f"{name}, step {notice.step}: {notice.kind}")
+found = [[notice.kind for notice in trajectory.notices()] for trajectory in games.values()]
+assert found == [["divergence"], ["oscillation"], ["divergence"]]

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from browsing import browser_page, needs_browser, until
 
+from minigan.core.errors import ArgumentError, ShapeError
 from minigan.gan.health import Variety
 from minigan.gan.pages.course import keep_moment, moments, pushed, write_course
-from minigan.gan.pages.dynamics import columns, write_film
+from minigan.gan.pages.dynamics import columns, write_film, write_trajectory
 from minigan.gan.toys.film import Notice, filmed
 from minigan.gan.toys.game import ToyGame, ToySettings
 from minigan.gan.toys.mixtures import ring
+from minigan.gan.toys.trajectory import Trajectory
 from minigan.images import read_image
 
 
@@ -55,6 +57,61 @@ def test_figures_of_many_steps_are_means_of_neighbours():
     found = columns([{"step": i + 1, "loss": float(i)} for i in range(10)], most=5)
     assert found == {"step": [2, 4, 6, 8, 10], "loss": [0.5, 2.5, 4.5, 6.5, 8.5]}
     assert columns([]) == {"step": []}
+
+
+# ---------------------------------------------------------------------- games of two numbers
+
+
+def spiral(factor, steps=100, rate=0.1):
+    """Round (0, 0) by `rate` a step, and `factor` as far from it."""
+    step = np.arange(steps + 1)
+    angles, radii = rate * step, 2.0 * factor**step
+    return np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("factor", "kinds"), [(1.01, ["divergence"]), (1.0, ["oscillation"]), (0.99, [])]
+)
+def test_a_turn_that_does_not_lead_in_is_noticed_once(factor, kinds):
+    notices = Trajectory(spiral(factor, 200), lambda x, y: (-y, x)).notices()
+    assert [notice.kind for notice in notices] == kinds
+    assert all(notice.step == 63 for notice in notices)  # 2 pi / 0.1, rounded up
+
+
+def test_half_a_turn_says_nothing():
+    assert Trajectory(spiral(1.0, 62), lambda x, y: (-y, x)).notices() == []
+
+
+@pytest.mark.parametrize(
+    ("places", "error", "words"),
+    [
+        (np.zeros((3, 3)), ShapeError, r"places has shape \(3, 3\)"),
+        (np.zeros((1, 2)), ShapeError, "T >= 1"),
+        (np.array([[0, 1], [np.inf, 0]]), ArgumentError, r"places\[1\]"),
+    ],
+)
+def test_places_that_are_none_are_refused(places, error, words):
+    with pytest.raises(error, match=words):
+        Trajectory(places, lambda x, y: (x, y))
+
+
+@needs_browser
+def test_the_page_of_two_numbers_shows_where_they_are_and_where_they_are_pushed(tmp_path):
+    places = spiral(1.01)
+    trajectory = Trajectory(places, lambda x, y: (-y, 2 * x), names=("θ", "ψ"))
+    write_trajectory(trajectory, tmp_path / "p.html", "Round", "by hand")
+    with browser_page() as page:
+        page.goto((tmp_path / "p.html").as_uri() + "#moment=41")
+        x, y = places[40]
+        for name, value in (("θ", x), ("ψ", y), ("distance", np.hypot(x, y))):
+            said = page.locator(f"[data-figure='{name}'] b").inner_text().replace("\u2212", "-")
+            assert float(said) == pytest.approx(value, rel=1e-3)
+        drawn = page.evaluate("trajectoryAt(frames[moment])")
+        assert drawn["points"] == pytest.approx([x, y], rel=1e-6)
+        assert drawn["pushes"] == pytest.approx([-y, 2 * x], rel=1e-3)
+        assert drawn["trail"] == pytest.approx(places[:41].reshape(-1).tolist(), rel=1e-5, abs=1e-6)
+        assert page.locator("#notices li[data-kind='divergence']").count() == 1
+        assert page.locator(".chart").count() == 2
 
 
 # ---------------------------------------------------------------------- a training on pictures

@@ -6,6 +6,8 @@ let moment = 0;
 let playing = null;
 
 const CHARTS = [
+  { title: "Distance from the solution", keys: [["distance", ""]], options: { log: true } },
+  { title: "The players", keys: [["first", data.names?.[0]], ["second", data.names?.[1]]] },
   { title: "Losses", keys: [["d_loss", "D"], ["g_loss", "G"]] },
   { title: "What D says", keys: [["d_real", "of real"], ["d_fake", "of created"]], options: data.probabilities ? { low: 0, high: 1 } : {} },
   { title: "Norm of the gradient", keys: [["d_gradient", "D"], ["g_gradient", "G"]], options: { log: true } },
@@ -65,7 +67,8 @@ function play(on) {
 
 // ---------------------------------------------------------------- a moment
 
-const visible = { surface: true, pushes: true };
+const LAYERS = data.kind === "trajectory" ? { trail: "where they have been", field: "where gradient descent pushes" } : { surface: "what D says", pushes: "where points are pushed" };
+const visible = Object.fromEntries(Object.keys(LAYERS).map((key) => [key, true]));
 let plane = null;
 
 function makeMoment() {
@@ -77,13 +80,16 @@ function makeMoment() {
   }
   const canvas = make("canvas", { id: "plane", role: "img", "aria-label": "The plane" });
   plane = new Plane(canvas, data.extent);
-  const switches = Object.entries({ surface: "what D says", pushes: "where points are pushed" }).map(([key, name]) =>
+  const switches = Object.entries(LAYERS).map(([key, name]) =>
     make("label", {}, make("input", { type: "checkbox", checked: true, onchange: (event) => { visible[key] = event.target.checked; show(); } }), ` ${name}`),
   );
+  const [green, orange] = data.kind === "trajectory" ? ["the solution", "the players"] : ["real", "created"];
+  const axes = data.kind === "trajectory" ? `To the right ${data.names[0]}, upwards ${data.names[1]}; the plane reaches from ${shown(-data.extent)} to ${shown(data.extent)}.` : "";
+  const note = axes || "Blue: D says real; orange: D says created. Arrows: where the generator's loss would move its points.";
   holder.append(
     canvas,
-    make("div", { class: "legend" }, make("span", { class: "real" }, "■ real"), make("span", { class: "created" }, "■ created"), switches),
-    make("p", { class: "note" }, "Blue: D says real; orange: D says created. Arrows: where the generator's loss would move its points."),
+    make("div", { class: "legend" }, make("span", { class: "real" }, `■ ${green}`), make("span", { class: "created" }, `■ ${orange}`), switches),
+    make("p", { class: "note" }, note),
   );
 }
 
@@ -93,13 +99,24 @@ function pictured(attributes, caption) {
 
 function show() {
   const frame = frames[moment];
-  if (plane) plane.draw({ surface: floatsOf(frame.surface)?.map((v) => v / 255), side: data.side, points: floatsOf(frame.points), pushes: floatsOf(frame.pushes), real: floatsOf(data.real) }, visible);
+  if (plane) plane.draw(data.kind === "trajectory" ? trajectoryAt(frame) : surfaceAt(frame), visible);
   else byId("picture").src = frame.picture;
   for (const chart of charts) chart.point(frame.step);
   byId("slider").value = moment;
   byId("where").textContent = `step ${frame.step}`;
   byId("figures").replaceChildren(...figuresAt(frame));
   [...byId("notices").children].forEach((item, i) => item.classList.toggle("later", data.notices[i]?.step > frame.step));
+}
+
+function surfaceAt(frame) {
+  const surface = floatsOf(frame.surface)?.map((v) => v / 255);
+  return { surface, side: data.side, points: floatsOf(frame.points), pushes: floatsOf(frame.pushes), real: floatsOf(data.real) };
+}
+
+function trajectoryAt(frame) {
+  const trail = floatsOf(data.trail).slice(0, 2 * moment + 2);
+  const field = { points: floatsOf(data.field), pushes: floatsOf(data.field_pushes) };
+  return { real: [0, 0], points: trail.slice(-2), pushes: frame.push.map(asNumber), trail, field };
 }
 
 /** An array of the page: bytes for probabilities, floats for points. */
@@ -111,10 +128,10 @@ function figuresAt(frame) {
   const parts = [];
   if (frame.modes !== undefined) parts.push(["modes", `${frame.modes} of ${data.modes}`], ["good points", `${Math.round(100 * frame.good)} %`]);
   const since = figures.step.findIndex((step) => step >= frame.step);
-  const names = { d_loss: "D's loss", g_loss: "G's loss", d_real: "D of real", d_fake: "D of created", d_gradient: "|gradient| of D", g_gradient: "|gradient| of G", content: "content loss", variety: "variety", validation: "validation PSNR" };
+  const names = { first: data.names?.[0], second: data.names?.[1], distance: "distance", d_loss: "D's loss", g_loss: "G's loss", d_real: "D of real", d_fake: "D of created", d_gradient: "|gradient| of D", g_gradient: "|gradient| of G", content: "content loss", variety: "variety", validation: "validation PSNR" };
   for (const [key, name] of Object.entries(names)) {
     const value = figures[key]?.slice(since).find((v) => v !== null);
-    if (frame.step > 0 && since >= 0 && value !== undefined) parts.push([name, shown(value)]);
+    if ((frame.step > 0 || data.kind === "trajectory") && since >= 0 && value !== undefined) parts.push([name, shown(value)]);
   }
   return parts.map(([name, value]) => make("span", { "data-figure": name }, `${name} `, make("b", {}, value)));
 }

@@ -12,9 +12,12 @@ import numpy as np
 from minigan.files import atomic_write
 from minigan.gan.toys.film import EXTENT, SIDE, Film, Frame
 from minigan.gan.toys.mixtures import Mixture
+from minigan.gan.toys.trajectory import Trajectory
 from minigan.pages.arrays import described
 from minigan.pages.page import assembled, number
 
+MOMENTS = 600  # of a trajectory, at most
+_FIELD = 13  # arrows in each direction of the plane
 _PARTS = ("dynamics.html", "gan.css", "charts.js", "plane.js", "dynamics.js")
 
 
@@ -39,6 +42,45 @@ def write_film(
         "modes": len(mixture.centres),
     }
     write_page(path, title, data)
+
+
+def write_trajectory(
+    trajectory: Trajectory, file: str | os.PathLike[str], title: str, about: str = ""
+) -> None:
+    """Write a game of two numbers as a page of one file: where the players have been, and the field of
+    pushes that they follow. Of more than `MOMENTS` steps it shows some, evenly chosen.
+
+    Raises `OutputPathError` for a file that cannot be written.
+    """
+    chosen = np.unique(np.linspace(0, len(trajectory.places) - 1, MOMENTS).astype(int))
+    places, distances = trajectory.places[chosen], trajectory.distances()[chosen]
+    extent = 1.15 * float(np.abs(trajectory.places).max()) or 1.0
+    line = np.linspace(-extent, extent, _FIELD)
+    field = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    data = {
+        "kind": "trajectory",
+        "title": title,
+        "about": about,
+        "names": list(trajectory.names),
+        "figures": {
+            "step": chosen.tolist(),
+            "distance": [number(r) for r in distances],
+            "first": [number(x) for x in places[:, 0]],
+            "second": [number(y) for y in places[:, 1]],
+        },
+        "frames": [
+            {"step": int(step), "push": [number(d) for d in trajectory.push(*place)]}
+            for step, place in zip(chosen, places.tolist(), strict=True)
+        ],
+        "trail": described(places.astype(np.float32)),
+        "field": described(field.astype(np.float32)),
+        "field_pushes": described(
+            np.array([trajectory.push(*at) for at in field.tolist()], np.float32)
+        ),
+        "notices": [asdict(notice) for notice in trajectory.notices()],
+        "extent": extent,
+    }
+    write_page(file, title, data)
 
 
 def write_page(path: str | os.PathLike[str], title: str, data: Mapping[str, Any]) -> None:

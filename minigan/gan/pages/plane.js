@@ -34,15 +34,19 @@ class Plane {
 
   /**
    * surface  side * side probabilities, from below; points and real: x, y, x, y ...; pushes: of the first
-   *          points. `show` says which of these are drawn.
+   *          points; trail: places one after the other; field: { points, pushes }. `show` says which of
+   *          these are drawn.
    */
-  draw({ surface, side, points, pushes, real }, show) {
+  draw({ surface, side, points, pushes, real, trail, field }, show) {
     const context = this.canvas.getContext("2d");
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (show.surface && surface) this.drawSurface(context, surface, side);
-    if (real) this.drawPoints(context, real, dark.matches ? "#7bd09a99" : "#1d7a3e88", 5);
-    if (points) this.drawPoints(context, points, dark.matches ? "#f0b869cc" : "#b45309cc", 6);
-    if (show.pushes && pushes && points) this.drawPushes(context, points, pushes);
+    if (show.field && field) this.drawPushes(context, field.points, field.pushes, 0.1, dark.matches ? "#5b646b" : "#b3b8b2");
+    if (show.trail && trail) this.drawTrail(context, trail, dark.matches ? "#f0b869cc" : "#b45309cc");
+    const large = trail ? 3 : 1; // a point alone has to be seen
+    if (real) this.drawPoints(context, real, dark.matches ? "#7bd09a99" : "#1d7a3e88", 5 * large);
+    if (points) this.drawPoints(context, points, dark.matches ? "#f0b869cc" : "#b45309cc", 6 * large);
+    if ((show.pushes || trail) && pushes && points) this.drawPushes(context, points, pushes);
   }
 
   drawSurface(context, surface, side) {
@@ -66,16 +70,24 @@ class Plane {
     }
   }
 
-  /** Arrows, the longest of which is a tenth of the plane. */
-  drawPushes(context, points, pushes) {
+  drawTrail(context, places, colour) {
+    context.strokeStyle = colour;
+    context.lineWidth = 2.5;
+    context.beginPath();
+    for (let i = 0; i + 1 < places.length; i += 2) context.lineTo(...this.at(places[i], places[i + 1]));
+    context.stroke();
+  }
+
+  /** Arrows, the longest of which is such a share of half the plane. */
+  drawPushes(context, points, pushes, share = 0.2, colour = dark.matches ? "#e7e8e6" : "#1c1f22") {
     let longest = 0;
     for (let i = 0; i + 1 < pushes.length; i += 2) longest = Math.max(longest, Math.hypot(pushes[i], pushes[i + 1]));
     if (!longest) return;
-    context.strokeStyle = dark.matches ? "#e7e8e6" : "#1c1f22";
+    context.strokeStyle = colour;
     context.lineWidth = 2;
     context.beginPath();
     for (let i = 0; i + 1 < pushes.length; i += 2) {
-      const scale = (0.2 * this.extent) / longest;
+      const scale = (share * this.extent) / longest;
       const [x0, y0] = this.at(points[i], points[i + 1]);
       const [x1, y1] = this.at(points[i] + scale * pushes[i], points[i + 1] + scale * pushes[i + 1]);
       context.moveTo(x0, y0);
