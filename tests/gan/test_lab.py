@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import struct
 import threading
 import time
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 
 from minigan.cli.main import main
 from minigan.gan.lab.server import LabServer
+from minigan.gan.toys.mixtures import coverage, ring
 
 
 @pytest.fixture
@@ -179,6 +181,24 @@ def test_a_port_in_use_is_one_sentence():
     refused(result, f"port {port} is in use", "--port")
 
 
+def test_a_page_that_is_closed_while_it_waits_leaves_no_traceback(lab, capfd):
+    request = f"GET /state HTTP/1.1\r\nHost: 127.0.0.1:{lab.server_port}\r\n\r\n"
+    at_once = struct.pack("ii", 1, 0)  # close without waiting for what is on its way: a reset
+
+    def answering():
+        return any("process_request" in thread.name for thread in threading.enumerate())
+
+    address = ("127.0.0.1", lab.server_port)
+    with lab.game._lock, socket.create_connection(address) as page:  # no answer before it is closed
+        page.sendall(request.encode())
+        page.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        while not answering():
+            time.sleep(0.01)
+    while answering():
+        time.sleep(0.01)
+    assert capfd.readouterr().err == ""
+
+
 # ---------------------------------------------------------------------- in a browser
 
 
@@ -193,6 +213,7 @@ def test_a_browser_drives_a_training(lab):
         assert page.locator("[data-figure='step'] b").inner_text() == "1"
         page.select_option("#field-loss", "least-squares")
         until(page, "state.settings.loss === 'least-squares'")
+        assert page.locator("#notices").inner_text() == "Nothing so far."
         page.click("#run")
         until(page, "state.step > 30")
         page.click("#run")
@@ -204,6 +225,9 @@ def test_a_browser_drives_a_training(lab):
         np.testing.assert_allclose(points, game.samples(400), atol=1e-4)
         surface = np.array(page.evaluate("state.surface"))
         assert surface.size == 1600
+        found = page.evaluate("state.found")
+        assert found["step"][-1] == shown
+        assert found["modes"][-1] == coverage(game.samples(400), ring()).modes
         last = page.evaluate("state.figures.d_loss.at(-1)")
         assert last == pytest.approx(lab.game._reports[-1].d_loss)
 

@@ -62,8 +62,7 @@ class LabGame:
         self._reports: deque[ToyReport] = deque(maxlen=HISTORY)
         self._notices: list[dict[str, Any]] = []
         self._watch = Watch()
-        mixture = self._mixture()
-        self._favourites = None if mixture is None else Favourites(mixture)
+        self._watch_anew()
 
     def _mixture(self) -> Mixture | None:
         return mixture_named(self._target) if self._target in MIXTURES else None
@@ -107,6 +106,8 @@ class LabGame:
             if self._favourites is not None:
                 for kind, sentence in self._favourites.look(frame):
                     self._notices.append({"step": frame.step, "kind": kind, "sentence": sentence})
+            if frame.covered is not None and (not self._found or self._found[-1][0] < frame.step):
+                self._found.append((frame.step, frame.covered.modes))
             real = self._sample(len(frame.points), np.random.default_rng(0))
             reports = [asdict(report) for report in self._reports]
             return {
@@ -125,6 +126,10 @@ class LabGame:
                 "figures": {
                     name: [number(r[name]) for r in reports]
                     for name in (reports[0] if reports else ())
+                },
+                "found": {
+                    "step": [step for step, _ in self._found],
+                    "modes": [modes for _, modes in self._found],
                 },
                 "notices": self._notices[-20:],
             }
@@ -193,6 +198,7 @@ class LabGame:
         """The players go on; what counts as trouble is about other data now."""
         mixture = self._mixture()
         self._favourites = None if mixture is None else Favourites(mixture)
+        self._found: deque[tuple[int, int]] = deque(maxlen=HISTORY)  # steps, and modes found there
 
 
 def _as_points(points: Any) -> Array:

@@ -9,20 +9,22 @@ const FIELDS = {
   lr: { label: "rate of G (Adam)", options: ["0.0001", "0.0003", "0.001", "0.003", "0.01"] },
   d_lr: { label: "rate of D (Adam)", options: ["0.0001", "0.0003", "0.001", "0.003", "0.01"] },
   d_steps: { label: "steps of D for one of G", options: ["1", "2", "5"] },
-  r1: { label: "R1 penalty", options: ["0", "0.1", "1", "10"] },
+  r1: { label: "R1 penalty", options: ["0", "0.001", "0.01", "0.1", "1", "10"] },
   unroll: { label: "steps that G looks ahead", options: ["0", "2", "5"] },
-  pack: { label: "points D sees at a time (begins again)", options: ["1", "2", "4"] },
+  pack: { label: "points D sees at once ↺", title: "How many points D sees at a time. A change begins again.", options: ["1", "2", "4"] },
 };
 
 const canvas = byId("plane");
 const plane = new Plane(canvas, 1.6);
 let state = null;
 let drawing = null; // points, while one draws
+const hint = byId("hint").textContent;
 
 const charts = {
   losses: new Chart("Losses"),
   beliefs: new Chart("What D says", { low: 0, high: 1 }),
   gradients: new Chart("Norm of the gradient", { log: true }),
+  found: new Chart("Modes found", { low: 0 }),
 };
 byId("charts").append(...Object.values(charts).map((chart) => chart.svg));
 
@@ -67,11 +69,13 @@ function show() {
   }
   showCharts();
   const items = state.notices.toReversed().map(({ step, kind, sentence }) => make("li", { "data-kind": kind }, `step ${step}, ${kind}: ${sentence}`));
-  byId("notices").replaceChildren(...items);
+  byId("notices").replaceChildren(...(items.length ? items : [make("li", { class: "none" }, "Nothing so far.")]));
 }
 
 function showCharts() {
-  const { figures } = state;
+  const { figures, found } = state;
+  charts.found.options.high = state.of ?? 1;
+  charts.found.update(found.step, [{ name: state.of ? `of ${state.of}` : "", values: found.modes }]);
   if (!figures.step) return;
   const numbers = (key) => figures[key].map(asNumber);
   const two = (d, g, names) => [{ name: names[0], values: numbers(d) }, { name: names[1], values: numbers(g) }];
@@ -83,14 +87,14 @@ function showCharts() {
 // ---------------------------------------------------------------- choosing
 
 function makeFields() {
-  for (const [name, { label, options }] of Object.entries(FIELDS)) {
+  for (const [name, { label, options, title }] of Object.entries(FIELDS)) {
     const select = make("select", { id: `field-${name}` }, options.map((option) => make("option", { value: option, disabled: option === "drawn" }, option)));
     select.addEventListener("change", () => {
       if (name === "target") act({ do: "target", target: select.value });
       else act({ do: "settings", settings: { [name]: select.value } });
       select.blur();
     });
-    byId("fields").append(make("label", {}, label, select));
+    byId("fields").append(make("label", title ? { title } : {}, label, select));
   }
 }
 
@@ -101,7 +105,7 @@ function draw_(on) {
   for (const id of ["done", "cancel"]) byId(id).hidden = !on;
   byId("draw").hidden = on;
   if (on) act({ do: "pause" });
-  byId("hint").textContent = on ? "Draw with the mouse or a finger where the real points shall be." : "";
+  byId("hint").textContent = on ? "Draw with the mouse or a finger where the real points shall be." : hint;
   if (on) plane.draw({ real: drawing.flat() }, {});
   else if (state) show();
 }
